@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * nft.h - our table, written from a thread of its own; every batch atomic, acknowledged.
+ *
+ * The netlink socket that owns the table is opened by the supervisor (nft_socket) and
+ * inherited; the core opens a writer on it. Batches in flight when a core died are drained
+ * first; sequence numbers start random. Needs CAP_NET_ADMIN. */
+#ifndef NFT_NFT_H
+#define NFT_NFT_H
+
+#include "base/host.h"
+#include "base/instance.h"
+#include "base/loop.h"
+
+struct nft;
+
+struct nft_conf {
+	const struct instance *instance;
+	bool default_allow;   /* what no set admits: accepted (allow) or refused (deny) */
+	bool default_in_allow;
+	bool closed;          /* when-down=closed: persist flag, where the kernel has it */
+	bool ipv6;            /* listeners and redirects for IPv6 too */
+	uint16_t dns_port;    /* of the private listeners */
+	bool log_refused;     /* NFLOG to instance_log_group */
+};
+
+/* A netlink socket for the supervisor to hold. -errno, why says what is missing */
+int nft_socket(char *why, size_t why_max);
+/* takes the table away (down, when-down=open at the end); 0 if there was none */
+int nft_remove(const struct instance *instance, int fd);
+/* is our table there, and ours (made on this socket or adopted)? */
+int nft_present(const struct instance *instance);
+
+/* elements */
+enum nft_set {
+	NFT_PASS,        /* actor . addr */
+	NFT_PASS_SVC,    /* actor . addr . proto . port */
+	NFT_REFUSE,
+	NFT_REFUSE_SVC,
+	NFT_ACTOR,       /* actor : accept or refuse, everything going out (not local) */
+	NFT_INBOUND,     /* actor : accept or refuse */
+	NFT_LOCAL_NO,    /* actor: no local destinations */
+	NFT_FACTORY,     /* actor . class: which factory rules it may use (enum nft_factory) */
+	NFT_EXEMPT_DNS,  /* actor: its DNS is not redirected */
+};
+
+enum nft_factory { NFT_FACTORY_DHCP = 1, NFT_FACTORY_NTP, NFT_FACTORY_MDNS, NFT_FACTORY_ND };
+
+struct nft_element {
+	enum nft_set set;
+	uint32_t actor;
+	struct addr addr;
+	uint16_t port;
+	uint8_t proto;
+	bool accept;          /* maps */
+	uint8_t factory;
+	uint32_t timeout_ms;  /* 0 only for maps and actor sets: they have none */
+	uint32_t rule;        /* userdata: for the next core */
+	char name[HOST_MAX];  /* userdata, cut at 240 bytes */
+};
+
+enum nft_op { NFT_PUT, NFT_TAKE };
+
+struct nft_change {
+	enum nft_op op;
+	struct nft_element el;
+};
+
+/* One request: all its changes or none, in one transaction (with others' perhaps; if the
+ * kernel refuses a shared transaction each request is tried alone). done on the loop. */
+struct nft_request {
+	struct job job;       /* .done and .result */
+	unsigned n;
+	struct nft_change *changes; /* the caller's, until done */
+	/* or a function to run in this thread in its turn (take-back: end sockets, conntrack) */
+	int (*call)(void *ctx);
+	void *ctx;
+};
+
+/* Makes the table if absent, adopts it if it is ours. Prefill (grants known from before)
+ * goes into the same transaction as a new table. Blocking: before the loop runs. */
+int nft_open(struct uv_loop_s *loop, const struct nft_conf *conf, int fd,
+	const struct nft_element *prefill, size_t n, char *why, size_t why_max,
+	struct nft **out);
+int nft_give(struct nft *n, struct nft_request *req); /* -ENOBUFS */
+void nft_close(struct nft *n);
+
+/* every element that stands, for a new core: timeout_ms is what is left. Blocking. */
+int nft_dump(struct nft *n, struct nft_element **out, size_t *count);
+
+struct nft_stats {
+	uint64_t batches, elements, refused, table_lost;
+};
+void nft_stats(const struct nft *n, struct nft_stats *out);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * resolver.h - names to answers: cache, in-flight sharing, upstreams. It knows no programs:
+ * who may know a name was decided before, what an answer opens is decided after. Everybody
+ * who asks the same thing while it is under way gets the same answer (and is judged by the
+ * caller one by one). */
+#ifndef RESOLVER_RESOLVER_H
+#define RESOLVER_RESOLVER_H
+
+#include "resolver/wire.h"
+
+struct uv_loop_s;
+struct resolver;
+struct asking; /* one asker waiting */
+
+struct upstream {
+	struct addr addr;
+	uint16_t port;
+};
+
+struct resolver_conf {
+	const struct upstream *upstreams;
+	size_t nupstreams;
+	size_t cache_bytes;
+	uint32_t mark;        /* SO_MARK of our own sockets, 0 for none */
+	unsigned timeout_ms;  /* per try; 0 for the default */
+};
+
+/* A shared, counted answer: borrow during the callback or answer_hold() it. */
+struct answer {
+	const uint8_t *msg;
+	size_t len;
+	const struct wire_answer *read; /* parsed once */
+	bool cached;
+	uint32_t age_s;       /* how long it lay in the cache */
+};
+
+/* r 0 and an answer, or -ETIMEDOUT, -ECONNREFUSED, -EBADMSG, -ENOBUFS ... and NULL */
+typedef void (*resolver_done)(void *ctx, int r, const struct answer *a);
+
+int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
+	struct resolver **out);
+void resolver_close(struct resolver *r);
+
+/* May call done before it returns (a cache hit, *asking then untouched) or later, once.
+ * dnssec_ok and CD are part of what is asked. -ENOBUFS: too many under way. */
+int resolver_ask(struct resolver *r, const struct wire_query *q, resolver_done done,
+	void *ctx, struct asking **asking);
+void resolver_cancel(struct asking *a); /* done is not called any more */
+
+const struct answer *answer_hold(const struct answer *a); /* -> answer_release */
+void answer_release(const struct answer *a);
+
+/* hosts file and special names (RFC 6761: localhost, *.localhost; RFC 8375 etc.): answers
+ * without asking. Returns the reply's length, 0 if the name is not local, or -errno */
+int resolver_local(struct resolver *r, const struct wire_query *q, const uint8_t *query,
+	uint8_t *out, size_t room);
+bool resolver_hosts_name(struct resolver *r, const char *name); /* in /etc/hosts? */
+
+void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t n);
+/* the system's own servers from resolv.conf text, never a loopback of ours (127.0.0.53) */
+int upstream_parse_resolv_conf(const char *text, struct upstream *out, size_t max);
+int upstream_parse(const char *text, struct upstream *out); /* "9.9.9.9", "[::1]:5353" */
+
+struct resolver_stats {
+	uint64_t hits, misses, upstream_sent, upstream_failed, shared, entries, bytes;
+};
+void resolver_stats(const struct resolver *r, struct resolver_stats *out);
+
+struct upstream_state { struct upstream up; uint64_t sent, failed; int64_t last_ok_ms; };
+size_t resolver_upstreams(const struct resolver *r, struct upstream_state *out, size_t max);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * wire.h - DNS messages (RFC 1035, EDNS RFC 6891, extended errors RFC 8914). Pure.
+ * Names come out normalised (base/host.h); compression pointers only ever go backwards and
+ * are followed a bounded number of times. Errors: 0 or -EBADMSG; outputs untouched on it. */
+#ifndef RESOLVER_WIRE_H
+#define RESOLVER_WIRE_H
+
+#include "base/addr.h"
+#include "base/cur.h"
+#include "base/host.h"
+
+enum {
+	WIRE_HEAD = 12,
+	WIRE_UDP_MIN = 512,
+	WIRE_UDP_MAX = 1232, /* what we offer and send at most over UDP (DNS flag day 2020) */
+	WIRE_MAX = 65535,
+	WIRE_QR = 0x8000, WIRE_AA = 0x0400, WIRE_TC = 0x0200, WIRE_RD = 0x0100,
+	WIRE_RA = 0x0080, WIRE_AD = 0x0020, WIRE_CD = 0x0010,
+};
+
+enum { TYPE_A = 1, TYPE_NS = 2, TYPE_CNAME = 5, TYPE_SOA = 6, TYPE_PTR = 12, TYPE_MX = 15,
+	TYPE_TXT = 16, TYPE_AAAA = 28, TYPE_SRV = 33, TYPE_DNAME = 39, TYPE_OPT = 41,
+	TYPE_SVCB = 64, TYPE_HTTPS = 65, TYPE_ANY = 255 };
+
+enum rcode { RCODE_NOERROR, RCODE_FORMERR, RCODE_SERVFAIL, RCODE_NXDOMAIN, RCODE_NOTIMP,
+	RCODE_REFUSED, RCODE_BADVERS = 16 };
+
+/* RFC 8914 5.2 */
+enum ede { EDE_NONE = -1, EDE_OTHER = 0, EDE_BLOCKED = 15, EDE_NO_REACHABLE = 22,
+	EDE_NETWORK = 23 };
+
+struct wire_query {
+	uint16_t id, flags;
+	char name[HOST_MAX];
+	uint16_t type, klass;
+	uint8_t opcode;
+	bool edns, dnssec_ok;
+	uint8_t edns_version;
+	uint16_t udp_size;  /* what the asker can take over UDP: at least 512 */
+	size_t question_len; /* bytes of the question as sent, from WIRE_HEAD on */
+};
+
+/* -EBADMSG: not even an id to answer to, or a response. Otherwise *rcode says with what to
+ * refuse what we cannot take (FORMERR, NOTIMP, BADVERS) or is NOERROR. */
+int wire_query_read(const uint8_t *msg, size_t len, struct wire_query *out,
+	enum rcode *rcode);
+
+/* One thing of an answer that leads somewhere: judged one by one. */
+enum wire_lead { LEAD_ADDR, LEAD_CNAME, LEAD_HINT, LEAD_TARGET };
+struct wire_answer_item {
+	enum wire_lead lead;
+	char owner[HOST_MAX];
+	char name[HOST_MAX];  /* LEAD_CNAME, LEAD_TARGET (SVCB/HTTPS/SRV/MX target) */
+	struct addr addr;     /* LEAD_ADDR, LEAD_HINT (ipv4hint, ipv6hint; RFC 9460) */
+	uint32_t ttl;
+	uint16_t rr;          /* index of its record, answer section first, 0.. */
+};
+
+struct wire_answer {
+	uint16_t id, flags;
+	uint16_t rcode;        /* with the EDNS extension bits */
+	uint16_t qtype;
+	char qname[HOST_MAX];
+	uint32_t ttl;          /* least of the answer, or the negative TTL (RFC 2308), in s */
+	bool negative;         /* NXDOMAIN, or NOERROR without what was asked */
+	uint16_t nrr;          /* records in answer, authority, additional, OPT not counted */
+	uint16_t nitems;
+	struct wire_answer_item *items; /* owned: wire_answer_done */
+};
+
+/* bounded: at most WIRE_ITEMS_MAX items; more is -EBADMSG */
+enum { WIRE_ITEMS_MAX = 512 };
+int wire_answer_read(const uint8_t *msg, size_t len, struct wire_answer *out);
+void wire_answer_done(struct wire_answer *a);
+
+/* Writers fill the caller's buffer and return the length, or -ENOSPC.
+ * wire_reply: msg (a whole upstream or cached answer) as the reply to q: its id, its
+ * question bytes as sent (0x20), RD and CD as asked, RA set, AD cleared, all TTLs lowered
+ * by age_s, OPT only if q had one (ours), records whose index has a bit in cut left out
+ * (RFC 9460 hints are cut out of their record where cut_hints is set), and over UDP cut to
+ * max with TC set (no partial RRset). */
+struct wire_edit {
+	uint32_t age_s, ttl_max;
+	const uint64_t *cut;  /* bit per record index, or NULL */
+	bool cut_hints;
+	size_t max;
+	enum ede ede;
+	const char *ede_text; /* or NULL */
+};
+int wire_reply(const struct wire_query *q, const uint8_t *query, const uint8_t *msg,
+	size_t len, const struct wire_edit *e, uint8_t *out, size_t room);
+/* an answer without records: refusals, SERVFAIL, FORMERR. Query bytes give the question. */
+int wire_error(const struct wire_query *q, const uint8_t *query, size_t query_len,
+	enum rcode rcode, enum ede ede, const char *ede_text, uint8_t *out, size_t room);
+/* one A or AAAA record for q->name (local answers), addr NULL: NODATA */
+int wire_local(const struct wire_query *q, const uint8_t *query, const struct addr *addrs,
+	unsigned n, uint32_t ttl, uint8_t *out, size_t room);
+/* the query we send upstream: RD, EDNS with WIRE_UDP_MAX, DO as given */
+int wire_query_write(const char *name, uint16_t type, uint16_t id, bool dnssec_ok,
+	uint8_t *out, size_t room);
+
+const char *type_text(uint16_t type, char buf[static 12]); /* "A", "TYPE65280" */
+const char *rcode_text(uint16_t rcode);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * who.h - who asks: the kernel's half (BPF) and the identity table.
+ *
+ * Two halves of one object. The supervisor opens it: loads, pins and attaches the programs
+ * (all of it inherited by fork). The core starts it: reads the ring, keeps programs and
+ * processes, and answers "who is number N?" without ever waiting.
+ * Needs CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH. */
+#ifndef WHO_WHO_H
+#define WHO_WHO_H
+
+#include "base/instance.h"
+#include "base/program.h"
+
+struct uv_loop_s;
+struct who;
+
+struct who_conf {
+	const struct instance *instance;
+	const char *scope;       /* absolute path of the cgroup2 directory that is guarded */
+	const char *pins;        /* directory below bpffs, NULL: nothing is pinned (open) */
+	bool closed;             /* when-down=closed: refuse what no table stamped */
+	uint32_t numbers;        /* how many numbers to give out; 0: ACTOR_MAX */
+	const uint16_t *guarded_ports; /* ports below 1024 guarded programs may not bind on
+					* loopback listeners of ours; 53 always */
+	unsigned nguarded_ports;
+};
+
+/* -errno, and why in a sentence: what is missing and what to do about it */
+int who_open(const struct who_conf *conf, char *why, size_t why_max, struct who **out);
+/* closes our half; unpin also takes pinned links and maps away */
+void who_close(struct who *w, bool unpin);
+/* take away what a dead daemon left pinned; 0 if there was nothing */
+int who_unpin(const char *pins);
+
+/* tell the kernel that this process is the daemon (not judged, may set marks) */
+int who_register_self(struct who *w, int32_t tgid);
+
+struct who_calls {
+	void *ctx;
+	/* a number was given to a program we have not met (before anything else about it) */
+	void (*actor_new)(void *ctx, const struct program *p);
+	/* numbers to give back: nobody of the program lives; the callee frees what bears the
+	 * number (elements, conntrack) and then calls who_actor_free() */
+	void (*actor_idle)(void *ctx, const struct program *p);
+	void (*exec)(void *ctx, const struct process *p, const struct program *prog); /* or NULL */
+};
+int who_start(struct who *w, struct uv_loop_s *loop, const struct who_calls *calls);
+void who_stop(struct who *w);
+
+/* never NULL: an unknown number gives the program `unknown`. Borrowed for this turn. */
+const struct program *who_actor(struct who *w, uint32_t actor);
+const struct program *who_unknown(struct who *w);
+void who_actor_free(struct who *w, uint32_t actor);
+void who_each_actor(struct who *w, void (*each)(void *ctx, const struct program *p),
+	void *ctx);
+
+/* the process behind a packet that reached one of our listeners, from the egress record */
+struct who_tuple {
+	struct addr src, dst; /* as the record's packet had them after NAT of the destination */
+	uint16_t sport, dport;
+	uint16_t dns_id;      /* UDP only, else 0 */
+	uint8_t proto;
+};
+/* copies *out; -ENOENT: not known. actor must be the number the packet's source says */
+int who_record(struct who *w, const struct who_tuple *t, uint32_t actor,
+	struct process *out);
+int who_process(struct who *w, int32_t tgid, struct process *out); /* from the table, -ENOENT */
+
+struct who_stats {
+	uint64_t execs, forks, exits, numbers, ring_lost, no_number, quota_refused, stamps_missing,
+		marks_refused, binds_refused, records, records_lost;
+};
+void who_stats(const struct who *w, struct who_stats *out);
+
+/* Adopts sockets that existed before us in the scope (at start and after a fall): each is
+ * told to the caller, who answers with the verdict; then it is marked (ALLOW) or destroyed
+ * (DENY). Runs step by step on the loop, done is called at the end. */
+struct who_socket {
+	const struct program *program;
+	int32_t pid;
+	uint8_t proto;
+	bool listening, connected;
+	struct addr local, peer;
+	uint16_t lport, pport;
+};
+enum who_adopt { WHO_MARK, WHO_END, WHO_LEAVE };
+/* the judge must answer once, now or later, with its token */
+typedef void (*who_answer)(void *token, enum who_adopt what);
+typedef void (*who_adopt_judge)(void *ctx, const struct who_socket *s, who_answer answer,
+	void *token);
+int who_adopt(struct who *w, who_adopt_judge judge, void (*done)(void *ctx, unsigned found),
+	void *ctx);
+
+#endif
