@@ -23,5 +23,7 @@ const char *who_scope(const struct who *w);
 uint64_t who_netns_cookie(const struct who *w);
 uint32_t who_mark(const struct who *w, uint32_t actor);
 const struct instance *who_instance(const struct who *w);
+/* the loop it was started on (who_start), NULL before */
+struct uv_loop_s *who_loop(const struct who *w);
 
 #endif
