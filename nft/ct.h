@@ -6,6 +6,8 @@
 
 #include "base/instance.h"
 
+#include <stddef.h>
+
 struct uv_loop_s;
 struct ct;
 
@@ -31,6 +33,8 @@ uint64_t ct_lost(const struct ct *c); /* events the kernel could not deliver */
  * every port); returns how many. Also entries in the actor's zone. */
 int ct_delete(const struct instance *instance, uint32_t actor, const struct addr *dst,
 	uint8_t proto, uint16_t port);
+/* every live entry whose ct mark has our magic, as it stands; the caller frees *out */
+int ct_dump(const struct instance *instance, struct ct_flow **out, size_t *n);
 /* one exact entry by original tuple, in whatever zone */
 int ct_delete_tuple(const struct ct_flow *f, uint32_t zone);
 /* at start: unmarked entries to port 53 of anybody, so that none keeps its old server */
