@@ -19,7 +19,8 @@ struct db_rule {
 };
 
 /* Blocking, at start. -errno; why says file, what and what to do. A corrupt file is moved
- * aside (FILE.corrupt-TIME), said in why with a result of 0, and a fresh one is made. */
+ * aside (FILE.corrupt-TIME), said in why with a result of 0, and a fresh one is made; a
+ * full disk whose rules can be read is said in why with a result of 0 too. */
 int db_open(const char *path, struct uv_loop_s *loop, char *why, size_t why_max,
 	struct db **out);
 void db_close(struct db *d); /* NULL is fine; waits for what was given */
