@@ -8,33 +8,46 @@
 
 #include "base/addr.h"
 
+#include <stdbool.h>
+
 struct diag;
 
 struct diag_tuple { /* as the socket of the asked-for side sees it */
 	struct addr local, peer;
 	uint16_t lport, pport;
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
+	uint32_t ifindex; /* a socket bound to a device is found with that device only; 0 none */
 };
 
 struct diag_socket {
 	uint32_t uid, inode, mark;
 	uint64_t cookie;
-	uint8_t state;
+	uint8_t state;  /* include/net/tcp_states.h; connected UDP is 1, unconnected 7 */
+	bool has_mark;  /* the kernel told us the mark: needs CAP_NET_ADMIN */
 };
 
 int diag_open(struct diag **out);
-void diag_close(struct diag *d);
-/* -ENOENT: nobody's (other namespace, gone). For UDP the kernel looks from the receiving
- * side: an unconnected sender is found by its local port. */
+void diag_close(struct diag *d); /* NULL is fine */
+/* -ENOENT: nobody's (other namespace, gone, closing). For UDP the kernel looks from the
+ * receiving side: an unconnected sender is found by its local port. inode 0: no process
+ * has it open (not accepted yet, or closed with data under way); uid says nothing then.
+ * Waits for the kernel alone: microseconds. */
 int diag_find(struct diag *d, const struct diag_tuple *t, struct diag_socket *out);
 /* pid that has the socket inode open: tgid, or -ENOENT. prefer: looked at first, or 0.
- * cgroup: only below it, or NULL. Walks /proc: milliseconds; never on the loop in BPF mode. */
+ * cgroup: only below it (a cgroup2 directory), or NULL. The first that is found: several
+ * may hold one. Walks /proc: milliseconds; never on the loop in BPF mode. */
 int diag_inode_owner(uint32_t inode, int32_t prefer, const char *cgroup, int32_t *pid);
-/* who listens there: "systemd-resolved (pid 411)" for a message; -ENOENT */
+/* who listens there: "systemd-resolved (pid 411)" for a message; -ENOENT. Counts whoever
+ * would be in the way of a bind: listeners of every address too, and if at is 0.0.0.0 or
+ * :: listeners of any. */
 int diag_listener(const struct addr *at, uint16_t port, uint8_t proto, char *out, size_t max);
 
 /* end every TCP and connected UDP socket whose mark (masked) is mark and, if peer is not
- * NULL, whose peer it is, and if port is not 0, whose peer port it is. Returns how many. */
+ * NULL, whose peer it is, and if port is not 0, whose peer port it is. Returns how many, or
+ * -errno if the first could not be (EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY).
+ * Listeners and unconnected UDP sockets have no peer and stay. An MPTCP connection is ended
+ * by its subflows. The owner sees ECONNABORTED, TCP's other side a reset. Walks the table of
+ * connections: a millisecond or so in the kernel; for a thread that may wait. */
 int diag_end(struct diag *d, uint32_t mark, uint32_t mask, const struct addr *peer,
 	uint16_t port);
 
