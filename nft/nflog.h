@@ -20,7 +20,8 @@ struct nflog_packet {
 	char why[16];         /* the log prefix's word: "refuse", "default", "dns", "rate" ... */
 };
 
-/* On the loop, some 20 ms after the packet. -EBUSY: somebody else has the group. */
+/* On the loop, some 20 ms after the packet. -EPERM: somebody else has the group, or no
+ * CAP_NET_ADMIN. */
 int nflog_open(struct uv_loop_s *loop, const struct instance *instance,
 	void (*packet)(void *ctx, const struct nflog_packet *p), void *ctx,
 	struct nflog **out);
