@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "nft/ask.h"
 
+#include "base/macros.h"
+
 #include <errno.h>
 #include <libmnl/libmnl.h>
-#include <stddef.h>
+#include <linux/netlink.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
-enum { ASK_WAIT_S = 5, ASK_ANSWER_MAX = 32768 };
+enum { ASK_WAIT_S = 5, ASK_ANSWER_MAX = 32768, ANSWER_ENDED = 1 };
 
 int ask_open(int bus, struct ask *out)
 {
@@ -39,65 +42,94 @@ void ask_close(struct ask *a)
 	a->nl = NULL;
 }
 
-struct reading {
-	int (*each)(const struct nlmsghdr *message, void *ctx);
-	void *ctx;
-	int result;
-};
-
-static int on_message(const struct nlmsghdr *message, void *data)
+ssize_t ask_receive(struct mnl_socket *nl, void *buf, size_t max)
 {
-	struct reading *to = data;
-
-	to->result = to->each ? to->each(message, to->ctx) : 0;
-	return to->result < 0 ? MNL_CB_STOP : MNL_CB_OK;
-}
-
-static int send_request(struct ask *a, struct nlmsghdr *request)
-{
-	request->nlmsg_seq = ++a->seq;
-	return mnl_socket_sendto(a->nl, request, request->nlmsg_len) < 0 ? -errno : 0;
-}
-
-/* until the acknowledgement, the end of the dump, or an error */
-static int read_answer(struct ask *a, struct reading *to)
-{
-	unsigned portid = mnl_socket_get_portid(a->nl);
-	_Alignas(struct nlmsghdr) uint8_t buf[ASK_ANSWER_MAX];
-
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(a->nl, buf, sizeof(buf));
-		int r;
+		struct sockaddr_nl from = { 0 };
+		socklen_t size = sizeof(from);
+		ssize_t n = recvfrom(mnl_socket_get_fd(nl), buf, max, MSG_TRUNC,
+			(struct sockaddr *)&from, &size);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		r = mnl_cb_run(buf, (size_t)n, a->seq, portid, on_message, to);
-		if (r < 0)
 			return -errno;
-		if (r == MNL_CB_STOP)
-			return to->result;
+		if (from.nl_pid == 0)
+			return (size_t)n > max ? -EMSGSIZE : n;
 	}
+}
+
+int ask_walk(const void *buf, size_t len, ask_message each, void *ctx)
+{
+	const uint8_t *at = buf;
+
+	while (len >= sizeof(struct nlmsghdr)) {
+		const struct nlmsghdr *message = (const void *)at;
+		size_t step = message->nlmsg_len;
+		int r;
+
+		if (step < sizeof(*message) || step > len)
+			return -EBADMSG;
+		r = each(message, ctx);
+		if (r != 0)
+			return r;
+		step = MIN(NLMSG_ALIGN(step), len);
+		at += step;
+		len -= step;
+	}
+	return 0;
+}
+
+struct reading {
+	uint32_t seq;
+	ask_message each; /* may be NULL */
+	void *ctx;
+};
+
+/* 0, ANSWER_ENDED or -errno */
+static int on_message(const struct nlmsghdr *message, void *ctx)
+{
+	const struct reading *to = ctx;
+	int error = 0;
+
+	/* an event, or the late answer to a request that was given up */
+	if (message->nlmsg_seq != to->seq)
+		return 0;
+	if (message->nlmsg_type != NLMSG_ERROR && message->nlmsg_type != NLMSG_DONE)
+		return to->each ? to->each(message, to->ctx) : 0;
+	if (message->nlmsg_len >= MNL_NLMSG_HDRLEN + sizeof(error))
+		memcpy(&error, mnl_nlmsg_get_payload(message), sizeof(error));
+	return error < 0 ? error : ANSWER_ENDED;
+}
+
+static int ask(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx)
+{
+	_Alignas(struct nlmsghdr) uint8_t buf[ASK_ANSWER_MAX];
+	struct reading to = { .seq = ++a->seq, .each = each, .ctx = ctx };
+	int r = 0;
+
+	request->nlmsg_flags |= NLM_F_REQUEST;
+	request->nlmsg_seq = to.seq;
+	if (mnl_socket_sendto(a->nl, request, request->nlmsg_len) < 0)
+		return -errno;
+	while (r == 0) {
+		ssize_t n = ask_receive(a->nl, buf, sizeof(buf));
+
+		if (n < 0)
+			return n == -EAGAIN ? -ETIMEDOUT : (int)n;
+		r = ask_walk(buf, (size_t)n, on_message, &to);
+	}
+	return r == ANSWER_ENDED ? 0 : r;
 }
 
 int ask_ack(struct ask *a, struct nlmsghdr *request)
 {
-	struct reading nobody = { 0 };
-	int r;
-
-	request->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	r = send_request(a, request);
-	return r < 0 ? r : read_answer(a, &nobody);
+	request->nlmsg_flags |= NLM_F_ACK;
+	return ask(a, request, NULL, NULL);
 }
 
-int ask_dump(struct ask *a, struct nlmsghdr *request,
-	int (*each)(const struct nlmsghdr *message, void *ctx), void *ctx)
+int ask_dump(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx)
 {
-	struct reading to = { .each = each, .ctx = ctx };
-	int r;
-
-	request->nlmsg_flags |= NLM_F_REQUEST | NLM_F_DUMP;
-	r = send_request(a, request);
-	return r < 0 ? r : read_answer(a, &to);
+	request->nlmsg_flags |= NLM_F_DUMP;
+	return ask(a, request, each, ctx);
 }

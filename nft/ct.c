@@ -5,6 +5,7 @@
  * Needs CAP_NET_ADMIN. */
 #include "nft/ct.h"
 
+#include "nft/ask.h"
 #include "nft/ctentry.h"
 #include "nft/ctfilter.h"
 
@@ -56,7 +57,7 @@ static int on_message(const struct nlmsghdr *message, void *data)
 	if (c->event && ct_entry_read(message, &e) == 0 &&
 		ct_entry_flow(&e, &c->instance, &f))
 		c->event(c->ctx, &f);
-	return MNL_CB_OK;
+	return 0;
 }
 
 static void on_readable(uv_poll_t *h, int status, int events)
@@ -69,13 +70,13 @@ static void on_readable(uv_poll_t *h, int status, int events)
 	if (status < 0 && !uv_is_closing((uv_handle_t *)h))
 		uv_poll_start(h, UV_READABLE, on_readable);
 	for (int i = 0; c->event && i < EVENTS_A_TURN; i++) {
-		ssize_t n = mnl_socket_recvfrom(c->nl, buf, sizeof(buf));
+		ssize_t n = ask_receive(c->nl, buf, sizeof(buf));
 
-		if (n < 0 && errno == ENOBUFS) /* counted by the kernel: ct_lost */
+		if (n == -ENOBUFS) /* counted by the kernel: ct_lost */
 			continue;
-		if (n <= 0)
+		if (n < 0)
 			return;
-		mnl_cb_run(buf, (size_t)n, 0, 0, on_message, c);
+		ask_walk(buf, (size_t)n, on_message, c);
 	}
 }
 

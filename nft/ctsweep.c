@@ -18,10 +18,8 @@
 
 enum { DNS_PORT = 53, NO_ZONE = 0, DUMP_FIRST = 64 };
 
-typedef int (*each_message)(const struct nlmsghdr *message, void *ctx);
-
 /* mark and zone narrow what the kernel sends; each decides */
-static int sweep(uint32_t mark, uint32_t mask, uint16_t zone, each_message each, void *ctx)
+static int sweep(uint32_t mark, uint32_t mask, uint16_t zone, ask_message each, void *ctx)
 {
 	struct ask from = { 0 };
 	char buf[ASK_REQUEST_MAX];

@@ -50,7 +50,7 @@ static int on_message(const struct nlmsghdr *message, void *data)
 
 	if (l->packet && nflog_read(message, &l->instance, &p) == 0)
 		l->packet(l->ctx, &p);
-	return MNL_CB_OK;
+	return 0;
 }
 
 static void on_readable(uv_poll_t *h, int status, int events)
@@ -63,13 +63,13 @@ static void on_readable(uv_poll_t *h, int status, int events)
 	if (status < 0 && !uv_is_closing((uv_handle_t *)h))
 		uv_poll_start(h, UV_READABLE, on_readable);
 	for (int i = 0; l->packet && i < MESSAGES_A_TURN; i++) {
-		ssize_t n = mnl_socket_recvfrom(l->ask.nl, buf, sizeof(buf));
+		ssize_t n = ask_receive(l->ask.nl, buf, sizeof(buf));
 
-		if (n < 0 && errno == ENOBUFS) /* counted by the kernel: nflog_lost */
+		if (n == -ENOBUFS) /* counted by the kernel: nflog_lost */
 			continue;
-		if (n <= 0)
+		if (n < 0)
 			return;
-		mnl_cb_run(buf, (size_t)n, 0, 0, on_message, l);
+		ask_walk(buf, (size_t)n, on_message, l);
 	}
 }
 

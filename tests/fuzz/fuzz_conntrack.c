@@ -29,7 +29,7 @@ static int on_message(const struct nlmsghdr *message, void *data)
 	}
 	if (nflog_read(message, &main_one, &packet) == 0)
 		assert(memchr(packet.why, '\0', sizeof(packet.why)));
-	return MNL_CB_OK;
+	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	if (!aligned)
 		return 0;
 	memcpy(aligned, bytes, len);
-	mnl_cb_run(aligned, len, 0, 0, on_message, NULL);
+	ask_walk(aligned, len, on_message, NULL);
 	free(aligned);
 	return 0;
 }

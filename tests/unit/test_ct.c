@@ -2,18 +2,24 @@
  * Real sockets on lo of a namespace of its own; a small ruleset sets marks and zones as the
  * table does. A flow is one UDP datagram unless said otherwise. */
 #include "base/macros.h"
+#include "nft/ask.h"
 #include "nft/ct.h"
+#include "nft/ctentry.h"
 #include "nft/route.h"
 #include "scratch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/ip_icmp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -430,6 +436,51 @@ static void lists_what_lives(void **state)
 	assert_int_equal(every(&main_one, ACTOR_NONE), -EINVAL);
 }
 
+/* the events socket's address: the one of this namespace with the groups NEW and DESTROY */
+static uint32_t events_portid(void)
+{
+	FILE *f = fopen("/proc/thread-self/net/netlink", "re");
+	unsigned bus, portid, groups;
+	uint32_t found = 0;
+	char line[256];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*x %u %u %x", &bus, &portid, &groups) == 3 &&
+			bus == NETLINK_NETFILTER && groups == 5)
+			found = portid;
+	fclose(f);
+	return found;
+}
+
+/* a guarded root can write to our socket; it must not pass for the kernel */
+static void forged(void **state)
+{
+	struct seen s;
+	struct ct_entry e = { .id = 1 };
+	struct sockaddr_nl to = { .nl_family = AF_NETLINK };
+	_Alignas(struct nlmsghdr) char buf[ASK_REQUEST_MAX];
+	struct nlmsghdr *message;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+	(void)state;
+	watch(&s);
+	to.nl_pid = events_portid();
+	assert_int_not_equal(to.nl_pid, 0);
+	addr_parse("127.0.0.1", &e.orig.src);
+	e.orig.dst = e.orig.src;
+	e.orig.proto = IPPROTO_UDP;
+	message = ct_tuple_put_delete(buf, &e.orig, e.id);
+	mnl_attr_put_u32(message, CTA_MARK, htonl(FIVE));
+	assert_int_equal(sendto(fd, message, message->nlmsg_len, 0, (struct sockaddr *)&to,
+				 sizeof(to)),
+		message->nlmsg_len);
+	wait_for(&s, 1, QUIET_MS);
+	assert_int_equal(s.count, 0);
+	close(fd);
+	unwatch(&s);
+}
+
 /* more than the buffer holds while nobody reads: every one is seen or counted */
 static void lost_ones_are_counted(void **state)
 {
@@ -467,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup(pings, none_left),
 		cmocka_unit_test_setup(old_dns, none_left),
 		cmocka_unit_test_setup(lists_what_lives, none_left),
+		cmocka_unit_test_setup(forged, none_left),
 		cmocka_unit_test_setup(lost_ones_are_counted, none_left),
 	};
 	const char *why = "no nft program to make a ruleset with";
