@@ -94,22 +94,40 @@ static void reply_error(struct reply *r, uint32_t seq, int error)
 		r->ended = true;
 }
 
+const struct nlmsghdr *reply_next(const void *bytes, size_t len, size_t *at)
+{
+	const struct nlmsghdr *m = (const void *)((const uint8_t *)bytes + *at);
+
+	if (*at > len || len - *at < sizeof(*m) || m->nlmsg_len < sizeof(*m) ||
+		m->nlmsg_len > len - *at)
+		return NULL;
+	*at += MNL_ALIGN(m->nlmsg_len);
+	return m;
+}
+
 void reply_read(struct reply *r, const void *bytes, size_t len)
 {
-	const struct nlmsghdr *m = bytes;
-	int left = (int)MIN(len, (size_t)RECEIVE_ROOM);
+	const struct nlmsghdr *m;
+	size_t at = 0;
 
-	for (; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+	while ((m = reply_next(bytes, len, &at))) {
 		const struct nlmsgerr *e = mnl_nlmsg_get_payload(m);
 
-		if (m->nlmsg_type != NLMSG_ERROR)
+		if (m->nlmsg_type != NLMSG_ERROR || m->nlmsg_len < sizeof(*m) + sizeof(*e))
 			continue;
-		if (mnl_nlmsg_get_payload_len(m) < sizeof(*e) || e->error > 0)
+		if (e->error > 0 || e->error == INT32_MIN)
 			continue;
-		if (m->nlmsg_seq - r->first > r->last - r->first)
-			continue;
-		reply_error(r, m->nlmsg_seq, e->error);
+		if (m->nlmsg_seq - r->first <= r->last - r->first)
+			reply_error(r, m->nlmsg_seq, e->error);
 	}
+}
+
+/* libmnl walks attributes up to the length rounded up: the kernel rounds, others may not */
+bool reply_is(const struct nlmsghdr *m, uint16_t type)
+{
+	return m->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | type) &&
+		m->nlmsg_len == MNL_ALIGN(m->nlmsg_len) &&
+		m->nlmsg_len >= sizeof(*m) + sizeof(struct nfgenmsg);
 }
 
 static void set_buffers(int fd)
@@ -232,7 +250,7 @@ static int ask_message(struct asking *a, const struct nlmsghdr *m)
 		const struct nlmsgerr *e = mnl_nlmsg_get_payload(m);
 
 		a->ended = true;
-		return mnl_nlmsg_get_payload_len(m) < sizeof(*e) ? -EBADMSG : e->error;
+		return m->nlmsg_len < sizeof(*m) + sizeof(*e) ? -EBADMSG : e->error;
 	}
 	if (m->nlmsg_type == NLMSG_DONE) {
 		a->ended = true;
@@ -257,14 +275,14 @@ int net_ask(int fd, struct nlmsghdr *m, int (*each)(const struct nlmsghdr *m, vo
 	r = send_all(fd, m, m->nlmsg_len);
 	while (r >= 0 && !a.ended) {
 		ssize_t n = recv(fd, bytes, DUMP_ROOM, 0);
-		const struct nlmsghdr *got = (const void *)bytes;
-		int left = (int)n;
+		const struct nlmsghdr *got;
+		size_t at = 0;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		for (; r >= 0 && mnl_nlmsg_ok(got, left); got = mnl_nlmsg_next(got, &left))
+		while (r >= 0 && (got = reply_next(bytes, (size_t)n, &at)))
 			r = ask_message(&a, got);
 	}
 	if (r >= 0 && a.interrupted)

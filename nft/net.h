@@ -47,6 +47,12 @@ struct reply {
 /* Takes the bytes of one recv(). Pure; what is not about first..last is passed over. */
 void reply_read(struct reply *r, const void *bytes, size_t len);
 
+/* The message at *at in the bytes of one recv(), which must be aligned; *at moves behind
+ * it. NULL: no whole one is left. (libmnl 1.0.4 takes a length above INT_MAX for valid.) */
+const struct nlmsghdr *reply_next(const void *bytes, size_t len, size_t *at);
+/* Is it a message of this type (NFT_MSG_*) whose attributes may be walked? */
+bool reply_is(const struct nlmsghdr *m, uint16_t type);
+
 /* Opened, bound, buffers set; the socket owns what tables it makes. */
 int net_open(int *fd);
 uint32_t net_port(int fd); /* its netlink port number, 0 on failure */

@@ -38,13 +38,11 @@ static void read_comment(const struct nlattr *a, struct table_state *t)
 	t->comment[len - 1] = 0;
 }
 
-static int read_table(const struct nlmsghdr *m, void *ctx)
+int owner_read(const struct nlmsghdr *m, struct table_state *t)
 {
-	struct table_state *t = ctx;
 	const struct nlattr *a;
 
-	if (m->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE) ||
-		mnl_nlmsg_get_payload_len(m) < sizeof(struct nfgenmsg))
+	if (!reply_is(m, NFT_MSG_NEWTABLE))
 		return -EBADMSG;
 	t->there = true;
 	mnl_attr_for_each(a, m, sizeof(struct nfgenmsg))
@@ -65,6 +63,11 @@ static int read_table(const struct nlmsghdr *m, void *ctx)
 	return 0;
 }
 
+static int on_table(const struct nlmsghdr *m, void *ctx)
+{
+	return owner_read(m, ctx);
+}
+
 int owner_look(int fd, const struct instance *i, struct table_state *out)
 {
 	_Alignas(struct nlmsghdr) char bytes[256];
@@ -75,7 +78,7 @@ int owner_look(int fd, const struct instance *i, struct table_state *out)
 	int r;
 
 	mnl_attr_put_strz(m, NFTA_TABLE_NAME, instance_table(i, name));
-	r = net_ask(fd, m, read_table, &t);
+	r = net_ask(fd, m, on_table, &t);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	*out = t;

@@ -10,6 +10,7 @@
 
 #include "nft/table.h"
 
+struct nlmsghdr;
 struct text;
 
 struct table_state {
@@ -18,10 +19,13 @@ struct table_state {
 	char comment[TABLE_COMMENT_MAX];
 };
 
+/* the kernel's message about a table; -EBADMSG */
+int owner_read(const struct nlmsghdr *m, struct table_state *out);
 /* 0 (there says whether it is), or -errno */
 int owner_look(int fd, const struct instance *i, struct table_state *out);
-/* The table is ours and as conf says; kept tells whether what stood in it still does.
- * seq counts on. On failure why says what to do. */
+/* The table is ours and as conf says. A new one gets the prefill; one that stood as conf
+ * says keeps what is in it; one that has to change gets its old grants as well. seq counts
+ * on. On failure why says what to do. */
 int owner_take(int fd, uint32_t *seq, const struct nft_conf *conf,
 	const struct nft_element *prefill, size_t n, struct text *why);
 int owner_drop(int fd, uint32_t seq, const struct instance *i);

@@ -359,7 +359,9 @@ static bool read_element(const struct nlattr *nest, const struct instance *i, en
 	const struct nlattr *value = key ? attr_in(key, NFTA_DATA_VALUE) : NULL;
 	const struct nlattr *left = attr_in(nest, NFTA_SET_ELEM_EXPIRATION);
 	const struct nlattr *data = attr_in(nest, NFTA_SET_ELEM_USERDATA);
+	enum set_id its;
 	uint64_t ms = 0;
+	uint32_t mark;
 
 	if (!value || mnl_attr_get_payload_len(value) != d->key_len)
 		return false;
@@ -370,12 +372,13 @@ static bool read_element(const struct nlattr *nest, const struct instance *i, en
 		ms = be64toh(ms);
 		el->timeout_ms = (uint32_t)MIN(ms, (uint64_t)UINT32_MAX);
 	}
+	memcpy(&mark, mnl_attr_get_payload(value), sizeof(mark));
 	set_unkey(id, mnl_attr_get_payload(value), el);
 	if (data)
 		set_userdata_read(mnl_attr_get_payload(data), mnl_attr_get_payload_len(data),
 			el);
-	return instance_mark(i, el->actor) == *(const uint32_t *)mnl_attr_get_payload(value) &&
-		element_ok(el, d);
+	/* a key that no element of ours gives is not ours: another magic, a mapped address */
+	return instance_mark(i, el->actor) == mark && set_of(el, &its) == 0 && its == id;
 }
 
 int set_read(const struct nlmsghdr *m, const struct instance *i, enum set_id id,
@@ -384,8 +387,7 @@ int set_read(const struct nlmsghdr *m, const struct instance *i, enum set_id id,
 	const struct nlattr *a, *e;
 	int n = 0, r;
 
-	if (m->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM) ||
-		mnl_nlmsg_get_payload_len(m) < sizeof(struct nfgenmsg))
+	if (!reply_is(m, NFT_MSG_NEWSETELEM))
 		return -EBADMSG;
 	mnl_attr_for_each(a, m, sizeof(struct nfgenmsg))
 	{
