@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -47,7 +48,7 @@ static void run_until(const struct outcome *o, unsigned calls)
 static void end_loop(struct basic *b)
 {
 	basic_close(b);
-	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_run(&loop, UV_RUN_NOWAIT); /* the closing */
 }
 
 static struct diag_tuple bind_sender(int *fd)
@@ -87,6 +88,7 @@ static int32_t start(const char *path)
 	int fd;
 
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		char *argv[] = { "waits", "for ever", NULL };
 		char *env[] = { "TEST_WAITS=1", "ASAN_OPTIONS=detect_leaks=0", NULL };
 
@@ -259,7 +261,7 @@ static void too_many_and_closing(void **state)
 	assert_int_equal(o.calls, taken); /* each once, whatever came of it */
 	close(fd);
 	assert_true(basic_open(&loop, "/nowhere", &b) < 0);
-	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_run(&loop, UV_RUN_NOWAIT); /* the closing */
 	basic_close(NULL);
 }
 
