@@ -15,10 +15,6 @@ uint32_t who_number_of(struct who *w, int32_t tgid);
  * saw it, so that its packets get a record. fd is our own duplicate. 0 or -errno */
 int who_own_socket(struct who *w, int fd, int32_t tgid, uint32_t actor);
 
-/* the number in a socket's storage, ACTOR_NONE if these maps know nothing of it: a mark of
- * our magic on it is then a dead daemon's, and what its number stood for is not known */
-uint32_t who_socket_number(struct who *w, int fd);
-
 /* does the process live below the guarded cgroup? false also when it is gone */
 bool who_in_scope(struct who *w, int32_t tgid);
 
@@ -29,11 +25,5 @@ uint32_t who_mark(const struct who *w, uint32_t actor);
 const struct instance *who_instance(const struct who *w);
 /* the loop it was started on (who_start), NULL before */
 struct uv_loop_s *who_loop(const struct who *w);
-
-/* The adoption under way, kept in struct who for adopt.c (NULL: none). who_stop() calls
- * adopt_stop() with it: nothing of w is used after that, and done is not called. */
-struct adopt;
-struct adopt **who_adopting(struct who *w);
-void adopt_stop(struct adopt *a); /* NULL is fine */
 
 #endif
