@@ -15,6 +15,10 @@ uint32_t who_number_of(struct who *w, int32_t tgid);
  * saw it, so that its packets get a record. fd is our own duplicate. 0 or -errno */
 int who_own_socket(struct who *w, int fd, int32_t tgid, uint32_t actor);
 
+/* the number in a socket's storage, ACTOR_NONE if these maps know nothing of it: a mark of
+ * our magic on it is then a dead daemon's, and what its number stood for is not known */
+uint32_t who_socket_number(struct who *w, int fd);
+
 /* does the process live below the guarded cgroup? false also when it is gone */
 bool who_in_scope(struct who *w, int32_t tgid);
 
