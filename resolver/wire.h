@@ -29,6 +29,8 @@ enum rcode { RCODE_NOERROR, RCODE_FORMERR, RCODE_SERVFAIL, RCODE_NXDOMAIN, RCODE
 enum ede { EDE_NONE = -1, EDE_OTHER = 0, EDE_BLOCKED = 15, EDE_NO_REACHABLE = 22,
 	EDE_NETWORK = 23 };
 
+/* id and flags are right whatever *rcode says; the rest where it could be read: a question
+ * that could not has question_len 0. */
 struct wire_query {
 	uint16_t id, flags;
 	char name[HOST_MAX];
@@ -64,11 +66,14 @@ struct wire_answer {
 	uint32_t ttl;          /* least of the answer, or the negative TTL (RFC 2308), in s */
 	bool negative;         /* NXDOMAIN, or NOERROR without what was asked */
 	uint16_t nrr;          /* records in answer, authority, additional, OPT not counted */
+	uint16_t nanswer;      /* the first of them: the answer section */
 	uint16_t nitems;
 	struct wire_answer_item *items; /* owned: wire_answer_done */
 };
 
-/* bounded: at most WIRE_ITEMS_MAX items; more is -EBADMSG */
+/* Bounded: at most WIRE_ITEMS_MAX items, and as many records, so that a bit per record
+ * fits WIRE_ITEMS_MAX bits; more is -EBADMSG. -ENOMEM. Addresses and names of every
+ * section are items; which section, rr and nanswer say. */
 enum { WIRE_ITEMS_MAX = 512 };
 int wire_answer_read(const uint8_t *msg, size_t len, struct wire_answer *out);
 void wire_answer_done(struct wire_answer *a);
@@ -80,11 +85,12 @@ void wire_answer_done(struct wire_answer *a);
  * (RFC 9460 hints are cut out of their record where cut_hints is set), and over UDP cut to
  * max with TC set (no partial RRset). */
 struct wire_edit {
-	uint32_t age_s, ttl_max;
+	uint32_t age_s;
+	uint32_t ttl_max;     /* no TTL over this; 0: as they are */
 	const uint64_t *cut;  /* bit per record index, or NULL */
 	bool cut_hints;
-	size_t max;
-	enum ede ede;
+	size_t max;           /* query_room(); what does not fit: TC and whole RRsets */
+	enum ede ede;         /* EDE_NONE: what the upstream said goes through */
 	const char *ede_text; /* or NULL */
 };
 int wire_reply(const struct wire_query *q, const uint8_t *query, const uint8_t *msg,
@@ -92,9 +98,12 @@ int wire_reply(const struct wire_query *q, const uint8_t *query, const uint8_t *
 /* an answer without records: refusals, SERVFAIL, FORMERR. Query bytes give the question. */
 int wire_error(const struct wire_query *q, const uint8_t *query, size_t query_len,
 	enum rcode rcode, enum ede ede, const char *ede_text, uint8_t *out, size_t room);
-/* one A or AAAA record for q->name (local answers), addr NULL: NODATA */
+/* an A or AAAA record each for q->name (local answers), n 0: NODATA */
 int wire_local(const struct wire_query *q, const uint8_t *query, const struct addr *addrs,
 	unsigned n, uint32_t ttl, uint8_t *out, size_t room);
+/* one PTR record for q->name; target is normalised */
+int wire_local_ptr(const struct wire_query *q, const uint8_t *query, const char *target,
+	uint32_t ttl, uint8_t *out, size_t room);
 /* the query we send upstream: RD, EDNS with WIRE_UDP_MAX, DO as given */
 int wire_query_write(const char *name, uint16_t type, uint16_t id, bool dnssec_ok,
 	uint8_t *out, size_t room);
