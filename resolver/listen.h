@@ -36,9 +36,21 @@ int listener_sockets(const struct addr *at, uint16_t port, uint32_t mark, int ou
 /* fds stay the caller's; max_waiting bounds queries under way (more are dropped, counted) */
 int listener_open(struct uv_loop_s *loop, const int fds[static 2], size_t max_waiting,
 	listener_take take, void *ctx, struct listener **out);
-void listener_close(struct listener *l); /* NULL is fine; queries under way are dropped */
+/* NULL is fine. Nothing is taken or sent any more. What was taken and not ended yet is
+ * still its taker's to end by query_reply() or query_drop(), which then only free it. */
+void listener_close(struct listener *l);
 struct addr listener_addr(const struct listener *l);
 
+struct listener_stats {
+	uint64_t queries, tcp;     /* taken; of them over TCP */
+	uint64_t malformed;        /* answered FORMERR and the like, or no DNS at all */
+	uint64_t dropped;          /* too many under way, or their taker dropped them */
+	uint64_t unsent;           /* replies the kernel did not take */
+	uint64_t waiting, conns;   /* now */
+};
+void listener_stats(const struct listener *l, struct listener_stats *out);
+
+/* query is gone after either; msg is copied. len is at most query_room(). */
 void query_reply(struct dns_query *query, const uint8_t *msg, size_t len);
 void query_drop(struct dns_query *query);
 /* the most bytes a reply to this query may have */

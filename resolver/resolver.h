@@ -23,9 +23,15 @@ struct resolver_conf {
 	size_t cache_bytes;
 	uint32_t mark;        /* SO_MARK of our own sockets, 0 for none */
 	unsigned timeout_ms;  /* per try; 0 for the default */
+	const char *hosts;    /* NULL: /etc/hosts */
 };
 
-/* A shared, counted answer: borrow during the callback or answer_hold() it. */
+enum { UPSTREAMS_MAX = 8 }; /* those behind are not used */
+
+/* A shared, counted answer: borrow during the callback or answer_hold() it. cached and
+ * age_s are as of the last time it was given out, so never less than true. A reply made
+ * from it should have ttl_max CACHE_TTL_MAX_S. */
+enum { CACHE_TTL_MAX_S = 86400, CACHE_NEGATIVE_MAX_S = 3600 };
 struct answer {
 	const uint8_t *msg;
 	size_t len;
@@ -39,6 +45,8 @@ typedef void (*resolver_done)(void *ctx, int r, const struct answer *a);
 
 int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 	struct resolver **out);
+/* Every asker is called once with -ECANCELED. NULL is fine; not from inside a callback.
+ * The loop must turn once more before it is closed. */
 void resolver_close(struct resolver *r);
 
 /* May call done before it returns (a cache hit, *asking then untouched) or later, once.
@@ -57,7 +65,8 @@ int resolver_local(struct resolver *r, const struct wire_query *q, const uint8_t
 bool resolver_hosts_name(struct resolver *r, const char *name); /* in /etc/hosts? */
 
 void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t n);
-/* the system's own servers from resolv.conf text, never a loopback of ours (127.0.0.53) */
+/* The system's own servers from resolv.conf text, never a loopback of ours (127.0.0.53 and
+ * .54, 127.0.0.153 to .160, fd53:6375:7070::/48). How many were put into out. */
 int upstream_parse_resolv_conf(const char *text, struct upstream *out, size_t max);
 int upstream_parse(const char *text, struct upstream *out); /* "9.9.9.9", "[::1]:5353" */
 
