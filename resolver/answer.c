@@ -19,16 +19,23 @@ static struct box *box_of(const struct answer *a)
 
 int answer_new(const uint8_t *msg, size_t len, struct answer **out)
 {
-	struct box *b = malloc(sizeof(*b) + len);
+	/* names come out longer where they pointed to what is no name */
+	size_t room = MIN(2 * len + 512, (size_t)WIRE_MAX);
+	struct box *b = malloc(sizeof(*b) + room), *fit;
 	int r;
 
 	if (!b)
 		return -ENOMEM;
-	memcpy(b->msg, msg, len);
-	r = wire_answer_read(b->msg, len, &b->read);
+	r = wire_canon(msg, len, b->msg, room);
+	if (r > 0) {
+		len = (size_t)r;
+		fit = realloc(b, sizeof(*b) + len);
+		b = fit ? fit : b;
+		r = wire_answer_read(b->msg, len, &b->read);
+	}
 	if (r < 0) {
 		free(b);
-		return r;
+		return r == -ENOSPC ? -EBADMSG : r;
 	}
 	b->refs = 1;
 	b->pub = (struct answer){ .msg = b->msg, .len = len, .read = &b->read };

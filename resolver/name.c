@@ -145,12 +145,22 @@ static uint8_t fold(uint8_t v)
 	return v >= 'A' && v <= 'Z' ? (uint8_t)(v | 0x20) : v;
 }
 
-bool name_equal(const struct name *a, const struct name *b)
+static bool equal_folded(const uint8_t *a, const uint8_t *b, size_t n)
 {
-	if (a->len != b->len)
-		return false;
-	for (size_t i = 0; i < a->len; i++)
-		if (fold(a->b[i]) != fold(b->b[i])) /* length bytes are below 'A' */
+	for (size_t i = 0; i < n; i++)
+		if (a[i] != b[i] && fold(a[i]) != fold(b[i]))
 			return false;
 	return true;
+}
+
+/* length bytes are below 'A': folding does not touch them */
+bool name_equal(const struct name *a, const struct name *b)
+{
+	return a->len == b->len && equal_folded(a->b, b->b, a->len);
+}
+
+bool question_equal(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	return n > 4 && equal_folded(a, b, n - 4) &&
+		memcmp(a + n - 4, b + n - 4, 4) == 0;
 }

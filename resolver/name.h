@@ -21,5 +21,7 @@ int name_skip(struct cur *c);
 int name_text(const struct name *n, char out[static HOST_MAX]);
 int name_read_text(struct cur *c, char out[static HOST_MAX]);
 bool name_equal(const struct name *a, const struct name *b); /* case ignored */
+/* the n bytes of a question: name without pointers (case ignored), type and class */
+bool question_equal(const uint8_t *a, const uint8_t *b, size_t n);
 
 #endif

@@ -18,6 +18,16 @@ int head_read(struct cur *c, struct head *out)
 	return c->bad ? -EBADMSG : 0;
 }
 
+void head_write(struct out *o, const struct head *h)
+{
+	out_u16(o, h->id);
+	out_u16(o, h->flags);
+	out_u16(o, h->qd);
+	out_u16(o, h->an);
+	out_u16(o, h->ns);
+	out_u16(o, h->ar);
+}
+
 int record_read(struct cur *c, struct record *out)
 {
 	out->owner_at = c->at;

@@ -29,11 +29,24 @@ struct shape {
 enum { OPTION_EDE = 15 };
 
 int head_read(struct cur *c, struct head *out);        /* -EBADMSG */
+void head_write(struct out *o, const struct head *h);
 int record_read(struct cur *c, struct record *out);    /* -EBADMSG */
 const struct shape *shape_of(uint16_t type);           /* or NULL */
 /* the data of one option inside an OPT record, *len long; or NULL */
 const uint8_t *opt_option(const uint8_t *msg, const struct record *opt, uint16_t code,
 	uint16_t *len);
+
+static inline void put_u16(uint8_t *to, uint16_t v)
+{
+	to[0] = (uint8_t)(v >> 8);
+	to[1] = (uint8_t)v;
+}
+
+static inline void put_u32(uint8_t *to, uint32_t v)
+{
+	put_u16(to, (uint16_t)(v >> 16));
+	put_u16(to + 2, (uint16_t)v);
+}
 
 /* a TTL with its top bit set counts as 0 (RFC 2181 8) */
 static inline uint32_t ttl_sane(uint32_t ttl)

@@ -5,9 +5,11 @@
  * message is copied and patched in place (id, flags, question, TTLs), and its OPT, when it
  * stands last, makes room for ours; no byte moves, so every pointer stays right. Else the
  * reply is built record by record, every name written anew, because what a pointer led to
- * may be gone. */
+ * may be gone. A pointer of somebody else's may lead into a TTL, and patching would make
+ * another name of it than the one that was judged: hence wire_canon() for what comes in. */
 #include "resolver/wire.h"
 #include "resolver/name.h"
+#include "resolver/rebuild.h"
 #include "resolver/record.h"
 
 #include "base/macros.h"
@@ -15,8 +17,6 @@
 #include <errno.h>
 
 enum {
-	KNOWN_MAX = 16,       /* names that later ones may point to */
-	POINTER_REACH = 0x4000,
 	EDE_TEXT_MAX = 160,   /* fits a reply of 512 bytes beside the longest question */
 	OPT_FIXED = 11,
 	CLASS_IN = 1,
@@ -28,18 +28,6 @@ struct ede_note {
 	const uint8_t *text;
 	size_t len;
 };
-
-static void put_u16(uint8_t *to, uint16_t v)
-{
-	to[0] = (uint8_t)(v >> 8);
-	to[1] = (uint8_t)v;
-}
-
-static void put_u32(uint8_t *to, uint32_t v)
-{
-	put_u16(to, (uint16_t)(v >> 16));
-	put_u16(to + 2, (uint16_t)v);
-}
 
 static struct ede_note note_own(enum ede ede, const char *text)
 {
@@ -109,16 +97,6 @@ static uint16_t reply_flags(const struct wire_query *q, uint16_t tc, uint16_t rc
 		(q->flags & (WIRE_RD | WIRE_CD)) | (rcode & 15));
 }
 
-static void head_write(struct out *o, const struct head *h)
-{
-	out_u16(o, h->id);
-	out_u16(o, h->flags);
-	out_u16(o, h->qd);
-	out_u16(o, h->an);
-	out_u16(o, h->ns);
-	out_u16(o, h->ar);
-}
-
 static void head_patch(uint8_t *msg, const struct head *h)
 {
 	struct out o = out_into(msg, WIRE_HEAD);
@@ -126,15 +104,8 @@ static void head_patch(uint8_t *msg, const struct head *h)
 	head_write(&o, h);
 }
 
-static uint32_t ttl_aged(const struct wire_edit *e, uint32_t ttl)
-{
-	ttl = ttl_sane(ttl);
-	ttl = ttl > e->age_s ? ttl - e->age_s : 0;
-	return e->ttl_max ? MIN(ttl, e->ttl_max) : ttl;
-}
-
 /* One walk over the message, TTLs patched in the copy. NEED_REBUILD: an OPT that is not
- * last, a question of another length, or no room. */
+ * last, another question than was asked, or no room. */
 static int reply_patched(const struct wire_query *q, const uint8_t *query,
 	const uint8_t *msg, size_t len, const struct wire_edit *e, uint8_t *to, size_t room)
 {
@@ -148,7 +119,8 @@ static int reply_patched(const struct wire_query *q, const uint8_t *query,
 
 	if (head_read(&c, &h) < 0 || h.qd != 1 || name_skip(&c) < 0 || !cur_take(&c, 4))
 		return -EBADMSG;
-	if (c.at - WIRE_HEAD != q->question_len || len > room)
+	if (c.at - WIRE_HEAD != q->question_len || len > room ||
+		!question_equal(msg + WIRE_HEAD, query + WIRE_HEAD, q->question_len))
 		return NEED_REBUILD;
 	memcpy(to, msg, len);
 	memcpy(to + WIRE_HEAD, query + WIRE_HEAD, q->question_len);
@@ -180,273 +152,6 @@ static int reply_patched(const struct wire_query *q, const uint8_t *query,
 	return (int)o.len;
 }
 
-/* a reply being built */
-struct build {
-	struct out o;
-	const uint8_t *msg;
-	const struct wire_edit *e;
-	size_t nknown;
-	struct {
-		uint16_t at;
-		struct name name;
-	} known[KNOWN_MAX];
-	struct {            /* where the RRset under way began */
-		size_t len, nknown;
-		uint16_t type, count;
-		struct name owner;
-	} set;
-};
-
-static void known_add(struct build *b, const struct name *n, size_t at)
-{
-	if (b->nknown == KNOWN_MAX || at >= POINTER_REACH || n->len < 3)
-		return;
-	b->known[b->nknown].at = (uint16_t)at;
-	b->known[b->nknown++].name = *n;
-}
-
-/* where the labels of n from at on already stand, or 0 */
-static uint16_t known_tail(const struct build *b, const struct name *n, size_t at)
-{
-	struct name tail = { .len = (uint8_t)(n->len - at) };
-
-	memcpy(tail.b, n->b + at, tail.len);
-	for (size_t i = 0; i < b->nknown; i++)
-		if (name_equal(&b->known[i].name, &tail))
-			return b->known[i].at;
-	return 0;
-}
-
-static void name_write(struct build *b, const struct name *n, bool compress)
-{
-	size_t start = b->o.len, at = 0;
-	uint16_t to = 0;
-
-	while (compress && n->b[at]) {
-		to = known_tail(b, n, at);
-		if (to)
-			break;
-		at += 1u + n->b[at];
-	}
-	if (to) {
-		out_bytes(&b->o, n->b, at);
-		out_u16(&b->o, 0xc000 | to);
-	} else {
-		out_bytes(&b->o, n->b, n->len);
-	}
-	if (at && !b->o.bad)
-		known_add(b, n, start);
-}
-
-static void copy_rest(struct build *b, struct cur *c)
-{
-	size_t n = cur_left(c);
-	const uint8_t *rest = cur_take(c, n);
-
-	if (rest)
-		out_bytes(&b->o, rest, n);
-}
-
-static int names_write(struct build *b, struct cur *c, const struct shape *s)
-{
-	const uint8_t *fixed = cur_take(c, s->skip);
-
-	if (!fixed)
-		return -EBADMSG;
-	out_bytes(&b->o, fixed, s->skip);
-	for (unsigned i = 0; i < s->strings; i++) {
-		uint8_t n = cur_u8(c);
-		const uint8_t *string = cur_take(c, n);
-
-		if (!string)
-			return -EBADMSG;
-		out_u8(&b->o, n);
-		out_bytes(&b->o, string, n);
-	}
-	for (unsigned i = 0; i < s->names; i++) {
-		struct name n;
-
-		if (name_read(c, &n) < 0)
-			return -EBADMSG;
-		name_write(b, &n, s->type <= TYPE_MX); /* RFC 3597 4: no newer type */
-	}
-	copy_rest(b, c);
-	return 0;
-}
-
-enum { KEY_MANDATORY = 0, KEY_IPV4HINT = 4, KEY_IPV6HINT = 6 };
-
-static bool is_hint(uint16_t key)
-{
-	return key == KEY_IPV4HINT || key == KEY_IPV6HINT;
-}
-
-/* what is gone cannot stay mandatory (RFC 9460 8) */
-static void mandatory_write(struct build *b, const uint8_t *value, uint16_t len)
-{
-	struct cur c = cur_over(value, len & ~1u);
-	size_t start = b->o.len;
-
-	out_u16(&b->o, KEY_MANDATORY);
-	out_u16(&b->o, 0);
-	while (cur_left(&c) > 0) {
-		uint16_t key = cur_u16(&c);
-
-		if (!is_hint(key))
-			out_u16(&b->o, key);
-	}
-	if (b->o.bad)
-		return;
-	if (b->o.len == start + 4)
-		b->o.len = start;
-	else
-		put_u16(b->o.base + start + 2, (uint16_t)(b->o.len - start - 4));
-}
-
-static int service_write(struct build *b, struct cur *c)
-{
-	const uint8_t *priority = cur_take(c, 2);
-	struct name target;
-
-	if (!priority || name_read(c, &target) < 0)
-		return -EBADMSG;
-	out_bytes(&b->o, priority, 2);
-	name_write(b, &target, false);
-	while (cur_left(c) > 0) {
-		uint16_t key = cur_u16(c);
-		uint16_t len = cur_u16(c);
-		const uint8_t *value = cur_take(c, len);
-
-		if (!value)
-			return -EBADMSG;
-		if (is_hint(key))
-			continue;
-		if (key == KEY_MANDATORY) {
-			mandatory_write(b, value, len);
-			continue;
-		}
-		out_u16(&b->o, key);
-		out_u16(&b->o, len);
-		out_bytes(&b->o, value, len);
-	}
-	return 0;
-}
-
-static int rdata_write(struct build *b, const struct record *rr)
-{
-	bool service = rr->type == TYPE_SVCB || rr->type == TYPE_HTTPS;
-	const struct shape *s = shape_of(rr->type);
-	struct cur c = cur_over(b->msg, rr->rdata_at + rr->rdlen);
-	size_t at = b->o.len;
-	int r = 0;
-
-	cur_seek(&c, rr->rdata_at);
-	out_u16(&b->o, 0);
-	if (s)
-		r = names_write(b, &c, s);
-	else if (service && b->e->cut_hints)
-		r = service_write(b, &c);
-	else
-		copy_rest(b, &c);
-	if (r == 0 && !b->o.bad)
-		put_u16(b->o.base + at, (uint16_t)(b->o.len - at - 2));
-	return r;
-}
-
-static int owner_read(const struct build *b, const struct record *rr, struct name *out)
-{
-	struct cur c = cur_over(b->msg, rr->rdata_at);
-
-	cur_seek(&c, rr->owner_at);
-	return name_read(&c, out);
-}
-
-/* RRsets stand together in practice; one that does not is taken for two */
-static void set_follow(struct build *b, const struct record *rr, const struct name *owner)
-{
-	if (b->set.count && b->set.type == rr->type && name_equal(&b->set.owner, owner))
-		return;
-	b->set.len = b->o.len;
-	b->set.nknown = b->nknown;
-	b->set.type = rr->type;
-	b->set.count = 0;
-	b->set.owner = *owner;
-}
-
-static int record_write(struct build *b, const struct record *rr)
-{
-	struct name owner;
-	int r;
-
-	if (owner_read(b, rr, &owner) < 0)
-		return -EBADMSG;
-	set_follow(b, rr, &owner);
-	name_write(b, &owner, true);
-	out_u16(&b->o, rr->type);
-	out_u16(&b->o, rr->klass);
-	out_u32(&b->o, ttl_aged(b->e, rr->ttl));
-	r = rdata_write(b, rr);
-	if (r < 0 || !b->o.bad) {
-		b->set.count++;
-		return r;
-	}
-	b->o.len = b->set.len;       /* the whole set goes */
-	b->o.bad = false;
-	b->nknown = b->set.nknown;
-	return -ENOSPC;
-}
-
-static bool is_cut(const struct wire_edit *e, unsigned rr)
-{
-	return e->cut && rr < WIRE_ITEMS_MAX && (e->cut[rr / 64] >> (rr % 64) & 1);
-}
-
-/* One section. count: what came in, then what went out. -ENOSPC: it is full. */
-static int section_write(struct build *b, struct cur *c, uint16_t *count, unsigned *index)
-{
-	uint16_t todo = *count, done = 0;
-	int r = 0;
-
-	b->set.count = 0;
-	for (uint16_t i = 0; i < todo && r == 0; i++) {
-		struct record rr;
-
-		if (record_read(c, &rr) < 0)
-			return -EBADMSG;
-		if (rr.type == TYPE_OPT || is_cut(b->e, (*index)++))
-			continue;
-		r = record_write(b, &rr);
-		if (r == 0)
-			done++;
-		else if (r == -ENOSPC)
-			done -= b->set.count;
-	}
-	*count = done;
-	return r;
-}
-
-static int sections_write(struct build *b, struct cur *c, struct head *h)
-{
-	unsigned index = 0;
-	int r = section_write(b, c, &h->an, &index);
-
-	if (r == -ENOSPC) {
-		h->flags |= WIRE_TC;
-		h->ns = h->ar = 0;
-		return 0;
-	}
-	if (r == 0)
-		r = section_write(b, c, &h->ns, &index);
-	if (r == -ENOSPC) {
-		h->flags |= WIRE_TC;
-		h->ar = 0;
-		return 0;
-	}
-	if (r == 0)
-		r = section_write(b, c, &h->ar, &index);
-	return r == -ENOSPC ? 0 : r; /* additional records are a courtesy */
-}
-
 static int find_opt(const uint8_t *msg, size_t len, struct record *opt)
 {
 	struct cur c = cur_over(msg, len);
@@ -467,24 +172,10 @@ static int find_opt(const uint8_t *msg, size_t len, struct record *opt)
 	return 0;
 }
 
-static int question_copy(struct build *b, const struct wire_query *q, const uint8_t *query)
-{
-	struct cur c = cur_over(query, WIRE_HEAD + q->question_len);
-	struct name n;
-
-	cur_seek(&c, WIRE_HEAD);
-	if (name_read(&c, &n) < 0)
-		return -EBADMSG;
-	out_bytes(&b->o, query + WIRE_HEAD, q->question_len);
-	known_add(b, &n, WIRE_HEAD);
-	return 0;
-}
-
 static int reply_rebuilt(const struct wire_query *q, const uint8_t *query,
 	const uint8_t *msg, size_t len, const struct wire_edit *e, uint8_t *to, size_t room)
 {
-	struct build b = { .o = out_into(to, room), .msg = msg, .e = e };
-	struct cur c = cur_over(msg, len);
+	struct out o = out_into(to, room);
 	struct record opt = { 0 };
 	struct ede_note note;
 	struct head h;
@@ -492,30 +183,24 @@ static int reply_rebuilt(const struct wire_query *q, const uint8_t *query,
 	size_t reserved;
 	int r;
 
-	if (find_opt(msg, len, &opt) < 0 || head_read(&c, &h) < 0)
+	if (find_opt(msg, len, &opt) < 0)
 		return -EBADMSG;
-	name_skip(&c);
-	cur_take(&c, 4);
-	rcode = (h.flags & 15) | (uint16_t)(opt.ttl >> 24 << 4);
 	note = note_pick(e, msg, opt.type == TYPE_OPT ? &opt : NULL);
 	reserved = opt_size(q, &note);
 	if (WIRE_HEAD + q->question_len + reserved > room)
 		return -ENOSPC;
-	b.o.max = room - reserved;
-	head_write(&b.o, &h);
-	if (question_copy(&b, q, query) < 0)
-		return -EBADMSG;
-	h.flags &= WIRE_TC;
-	r = sections_write(&b, &c, &h);
+	o.max = room - reserved;
+	r = rebuild(&o, query, q->question_len, msg, len, e, &h);
 	if (r < 0)
 		return r;
-	b.o.max = room;
-	opt_write(&b.o, q, rcode, &note);
+	o.max = room;
+	rcode = (h.flags & 15) | (uint16_t)(opt.ttl >> 24 << 4);
+	opt_write(&o, q, rcode, &note);
 	h.id = q->id;
-	h.flags = reply_flags(q, h.flags, rcode);
+	h.flags = reply_flags(q, h.flags & WIRE_TC, rcode);
 	h.ar += q->edns;
 	head_patch(to, &h);
-	return (int)b.o.len;
+	return (int)o.len;
 }
 
 int wire_reply(const struct wire_query *q, const uint8_t *query, const uint8_t *msg,
@@ -529,6 +214,35 @@ int wire_reply(const struct wire_query *q, const uint8_t *query, const uint8_t *
 	if (r == NEED_REBUILD)
 		r = reply_rebuilt(q, query, msg, len, e, out, room);
 	return r;
+}
+
+int wire_canon(const uint8_t *msg, size_t len, uint8_t *out, size_t room)
+{
+	struct wire_edit as_is = { .ede = EDE_NONE };
+	struct wire_query q = { 0 };
+	struct cur c = cur_over(msg, len);
+	struct out o = out_into(out, MIN(room, (size_t)WIRE_MAX));
+	struct record opt = { 0 };
+	struct ede_note note;
+	struct head h;
+	uint16_t flags;
+	int r;
+
+	if (find_opt(msg, len, &opt) < 0 || head_read(&c, &h) < 0 || name_skip(&c) < 0)
+		return -EBADMSG;
+	flags = h.flags;
+	r = rebuild(&o, msg, c.at + 4 - WIRE_HEAD, msg, len, &as_is, &h);
+	if (r < 0 || (h.flags & WIRE_TC) != (flags & WIRE_TC))
+		return r < 0 ? r : -ENOSPC;
+	q.edns = opt.type == TYPE_OPT;
+	q.dnssec_ok = opt.ttl & 0x8000;
+	note = note_pick(&as_is, msg, q.edns ? &opt : NULL);
+	opt_write(&o, &q, (uint16_t)(opt.ttl >> 24 << 4), &note);
+	if (o.bad)
+		return -ENOSPC;
+	h.ar += q.edns;
+	head_patch(out, &h);
+	return (int)o.len;
 }
 
 static void short_head(struct out *o, const struct wire_query *q, const uint8_t *query,

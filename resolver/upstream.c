@@ -7,6 +7,7 @@
  * a refusal is passed on rather than a time-out. Servers may be exchanged under it: a try
  * whose server is gone fails and the next one is made. */
 #include "resolver/upstream.h"
+#include "resolver/name.h"
 #include "resolver/transport.h"
 
 #include "base/clock.h"
@@ -173,11 +174,6 @@ static void exchange_next(struct exchange *x)
 		exchange_end(x, r, NULL, 0);
 }
 
-static uint8_t fold(uint8_t v)
-{
-	return v >= 'A' && v <= 'Z' ? (uint8_t)(v | 0x20) : v;
-}
-
 static size_t question_end(const struct exchange *x)
 {
 	size_t at = WIRE_HEAD;
@@ -194,12 +190,8 @@ static bool matches(const struct exchange *x, const uint8_t *msg, size_t len)
 
 	if (len < end || memcmp(msg, x->query, 2) != 0 || !(msg[2] & 0x80))
 		return false;
-	if (msg[4] != 0 || msg[5] != 1)
-		return false;
-	for (size_t i = WIRE_HEAD; i < end; i++)
-		if (fold(msg[i]) != fold(x->query[i]))
-			return false;
-	return true;
+	return msg[4] == 0 && msg[5] == 1 &&
+		question_equal(msg + WIRE_HEAD, x->query + WIRE_HEAD, end - WIRE_HEAD);
 }
 
 static void refusal_keep(struct exchange *x, const uint8_t *msg, size_t len)

@@ -76,13 +76,15 @@ int wire_query_read(const uint8_t *msg, size_t len, struct wire_query *out,
 	return 0;
 }
 
+enum section { SECTION_ANSWER, SECTION_AUTHORITY, SECTION_ADDITIONAL };
+
 /* an answer being read: what was gathered so far */
 struct reading {
 	const uint8_t *msg;
 	struct wire_answer a;
 	size_t room;           /* items allocated */
 	bool found;            /* a record of the type that was asked for */
-	bool soa;
+	bool soa, opt;
 	uint32_t least, negative;
 };
 
@@ -253,7 +255,16 @@ static int read_lead(struct reading *r, const struct name *owner, const struct r
 	}
 }
 
-static int read_record(struct reading *r, struct cur *c, bool answer, bool authority)
+static int read_opt(struct reading *r, const struct record *rr, enum section where)
+{
+	if (r->opt || where != SECTION_ADDITIONAL) /* RFC 6891 6.1.1 */
+		return -EBADMSG;
+	r->opt = true;
+	r->a.rcode |= (uint16_t)(rr->ttl >> 24 << 4);
+	return 0;
+}
+
+static int read_record(struct reading *r, struct cur *c, enum section where)
 {
 	size_t at = c->at;
 	struct record rr;
@@ -263,26 +274,31 @@ static int read_record(struct reading *r, struct cur *c, bool answer, bool autho
 
 	if (record_read(c, &rr) < 0)
 		return -EBADMSG;
-	if (rr.type == TYPE_OPT) {
-		r->a.rcode |= (uint16_t)(rr.ttl >> 24 << 4);
-		return 0;
-	}
+	if (rr.type == TYPE_OPT)
+		return read_opt(r, &rr, where);
 	o = cur_over(c->base, c->at);
 	cur_seek(&o, at);
 	if (r->a.nrr >= WIRE_ITEMS_MAX || name_read(&o, &owner) < 0)
 		return -EBADMSG;
 	e = read_lead(r, &owner, &rr);
-	if (e == 0 && authority && rr.type == TYPE_SOA && !r->soa)
+	if (e == 0 && where == SECTION_AUTHORITY && rr.type == TYPE_SOA && !r->soa)
 		e = read_soa(r, &rr);
 	if (e < 0)
 		return e;
-	if (answer) {
+	if (where == SECTION_ANSWER) {
 		r->least = MIN(r->least, ttl_sane(rr.ttl));
 		r->found |= rr.type == r->a.qtype || r->a.qtype == TYPE_ANY;
 		r->a.nanswer++;
 	}
 	r->a.nrr++;
 	return 0;
+}
+
+static enum section section_of(const struct head *h, unsigned i)
+{
+	if (i < h->an)
+		return SECTION_ANSWER;
+	return i < (unsigned)h->an + h->ns ? SECTION_AUTHORITY : SECTION_ADDITIONAL;
 }
 
 static int read_answer(struct reading *r, size_t len)
@@ -302,7 +318,7 @@ static int read_answer(struct reading *r, size_t len)
 	cur_u16(&c);
 	total = (unsigned)h.an + h.ns + h.ar;
 	for (unsigned i = 0; i < total; i++) {
-		int e = read_record(r, &c, i < h.an, i >= h.an && i < (unsigned)h.an + h.ns);
+		int e = read_record(r, &c, section_of(&h, i));
 
 		if (e < 0)
 			return e;

@@ -78,8 +78,13 @@ enum { WIRE_ITEMS_MAX = 512 };
 int wire_answer_read(const uint8_t *msg, size_t len, struct wire_answer *out);
 void wire_answer_done(struct wire_answer *a);
 
+/* A message that came in, written anew: the same, but names are pointed to only where a
+ * name stands, and of its OPT only the rcode, DO and extended error are left. What
+ * wire_reply() is given must have been through this. -EBADMSG, -ENOSPC */
+int wire_canon(const uint8_t *msg, size_t len, uint8_t *out, size_t room);
+
 /* Writers fill the caller's buffer and return the length, or -ENOSPC.
- * wire_reply: msg (a whole upstream or cached answer) as the reply to q: its id, its
+ * wire_reply: msg (an answer of the resolver's) as the reply to q: its id, its
  * question bytes as sent (0x20), RD and CD as asked, RA set, AD cleared, all TTLs lowered
  * by age_s, OPT only if q had one (ours), records whose index has a bit in cut left out
  * (RFC 9460 hints are cut out of their record where cut_hints is set), and over UDP cut to
