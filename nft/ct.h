@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * ct.h - conntrack: new flows of ours as events, and deleting entries (take-back).
- * Through libnetfilter_conntrack. Needs CAP_NET_ADMIN. */
+ * Through libmnl. Needs CAP_NET_ADMIN. Errors: -errno. */
 #ifndef NFT_CT_H
 #define NFT_CT_H
 
@@ -14,30 +14,39 @@ struct ct;
 struct ct_flow {
 	uint32_t actor;
 	struct addr src, dst;       /* original direction, before translation */
-	uint16_t sport, dport;
+	uint16_t sport, dport;      /* ICMP: id and type */
 	uint8_t proto;
 	bool inbound;               /* dst is this machine's, the mark the listener's */
 	bool ended;                 /* NEW or DESTROY */
-	bool redirected;            /* dnat: to our listeners */
-	uint32_t id;
-	uint64_t rx, tx;            /* 0 without accounting */
+	bool redirected;            /* dst was translated, by whoever did it */
+	uint32_t id;                /* the kernel's, of this entry; 0 not known */
+	uint64_t rx, tx;            /* 0 without accounting, and in NEW */
 };
 
-/* on the loop; only flows whose ct mark has our magic */
+/* On the loop; only flows whose ct mark has our magic (it is there by NEW: the kernel sends
+ * that when the first packet has passed every chain), without those redirected to our own
+ * listeners: the resolver knows these, and a flood of queries is a flood of entries. */
 int ct_open(struct uv_loop_s *loop, const struct instance *instance,
 	void (*event)(void *ctx, const struct ct_flow *f), void *ctx, struct ct **out);
-void ct_close(struct ct *c);
+void ct_close(struct ct *c); /* NULL is fine */
 uint64_t ct_lost(const struct ct *c); /* events the kernel could not deliver */
 
-/* Blocking; for nft's thread. Deletes entries of this actor (dst NULL: all of them; port 0:
- * every port); returns how many. Also entries in the actor's zone. */
+/* Blocking; for nft's thread. Deletes entries of this actor: by mark, and by zone, in case
+ * another table wrote over the mark. dst NULL: all of them, inbound too; otherwise those
+ * the actor sent to dst (before translation). proto 0, port 0: every one. Returns how many.
+ * The kernel walks its whole table for this (twice). */
 int ct_delete(const struct instance *instance, uint32_t actor, const struct addr *dst,
 	uint8_t proto, uint16_t port);
-/* every live entry whose ct mark has our magic, as it stands; the caller frees *out */
+/* Blocking. Every live entry whose ct mark has our magic, as it stands, but those redirected
+ * to our own listeners; the caller frees *out (NULL if there is none). -ENOSPC over
+ * CT_DUMP_MAX, rather than a list that is silently short. */
+enum { CT_DUMP_MAX = 1 << 18 };
 int ct_dump(const struct instance *instance, struct ct_flow **out, size_t *n);
-/* one exact entry by original tuple, in whatever zone */
+/* One exact entry by original tuple, in that zone (0: none). -ENOENT: there is none, or
+ * f->id is another's. */
 int ct_delete_tuple(const struct ct_flow *f, uint32_t zone);
-/* at start: unmarked entries to port 53 of anybody, so that none keeps its old server */
+/* At start: entries to port 53 of anybody that bear no instance's mark and stand in no zone
+ * of their own, so that none keeps its old server. Returns how many. */
 int ct_delete_dns(void);
 
 #endif

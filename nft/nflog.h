@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * nflog.h - what the table refused, as packets' first bytes (libnetfilter_log).
+ * nflog.h - what the table refused, from packets' first bytes (NFLOG, through libmnl).
  * Rate-limited per actor in the table. Needs CAP_NET_ADMIN. */
 #ifndef NFT_NFLOG_H
 #define NFT_NFLOG_H
@@ -10,7 +10,9 @@ struct uv_loop_s;
 struct nflog;
 
 struct nflog_packet {
-	uint32_t actor;       /* from the prefix the table writes, or the packet's mark */
+	uint32_t actor;       /* by the packet's mark, stamped or not; ACTOR_NONE: not ours.
+			       * (In input a packet has no mark of its own: the table must
+			       * set it from the socket's before it logs.) */
 	struct addr src, dst;
 	uint16_t sport, dport; /* ICMP: type in dport */
 	uint8_t proto;
@@ -18,9 +20,12 @@ struct nflog_packet {
 	char why[16];         /* the log prefix's word: "refuse", "default", "dns", "rate" ... */
 };
 
+/* On the loop, some 20 ms after the packet. -EPERM: somebody else has the group, or no
+ * CAP_NET_ADMIN. */
 int nflog_open(struct uv_loop_s *loop, const struct instance *instance,
 	void (*packet)(void *ctx, const struct nflog_packet *p), void *ctx,
 	struct nflog **out);
-void nflog_close(struct nflog *l);
+void nflog_close(struct nflog *l); /* NULL is fine */
+uint64_t nflog_lost(const struct nflog *l); /* messages the kernel could not deliver */
 
 #endif

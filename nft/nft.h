@@ -84,6 +84,9 @@ int nft_open(struct uv_loop_s *loop, const struct nft_conf *conf, int fd,
 int nft_give(struct nft *n, struct nft_request *req); /* -ENOBUFS */
 void nft_close(struct nft *n);
 
+/* does the table outlive the last holder of its socket? (persist flag, Linux 6.9) */
+bool nft_persists(const struct nft *n);
+
 /* every element that stands, for a new core: timeout_ms is what is left. Blocking. */
 int nft_dump(struct nft *n, struct nft_element **out, size_t *count);
 

@@ -7,8 +7,9 @@
 
 #include "base/instance.h"
 
+/* lo must be up. Each instance has its own table and rule: others' stay as they are. */
 int route_add(const struct instance *instance);    /* again is fine */
 int route_remove(const struct instance *instance); /* absent is fine */
-bool route_ipv6(void); /* does this namespace have IPv6 at all? */
+bool route_ipv6(void); /* does this namespace have IPv6 at all: is ::1 here? */
 
 #endif

@@ -42,7 +42,7 @@ struct rule_info {
 	uint32_t id;
 	enum rule_source source;
 	enum verdict action;
-	bool enabled;        /* no `off`, not expired */
+	bool enabled;        /* no `off`; whether it has expired, expires_s says */
 	const char *text;    /* canonical; borrowed from the ruleset */
 	const char *file;    /* or NULL */
 	unsigned line;
@@ -68,6 +68,11 @@ struct decision {
 
 int ruleset_new(enum verdict default_out, enum verdict default_in, struct ruleset **out);
 void ruleset_free(struct ruleset *rs); /* NULL is fine */
+/* How +uid:NAME becomes a number: 0 or -errno (-ENOENT: no such user). The default asks the
+ * system (NSS, may block); a process that may not do that gives its own before it adds. */
+typedef int (*rules_user)(const char *name, uint32_t *uid);
+int rules_system_user(const char *name, uint32_t *uid);
+void ruleset_users(struct ruleset *rs, rules_user fn);
 
 /* one rule; err may be NULL. A blank or comment line is -ENOENT and no error text */
 int ruleset_add(struct ruleset *rs, const char *text, const struct rule_origin *from,
@@ -75,12 +80,15 @@ int ruleset_add(struct ruleset *rs, const char *text, const struct rule_origin *
 /* a whole file's text (not its path): every rule or none */
 int ruleset_add_text(struct ruleset *rs, const char *text, size_t len, const char *file,
 	int64_t created_s, struct rule_error *err);
-/* the factory rules a person sees and can switch off by `off` ids (may be NULL) */
+/* the factory rules, which a person sees. An own rule or a file's with the same program and
+ * target goes before them: that is how one is switched off */
 int ruleset_add_factory(struct ruleset *rs);
-/* call once after the last add: sorts by the total order */
+/* call once after the last add: sorts by the total order, gives ids to rules of files;
+ * -EEXIST: two own rules have one id */
 int ruleset_ready(struct ruleset *rs);
 
-/* does the text parse? canonical gets the rule as it will be stored (may be NULL) */
+/* Does the text parse? canonical gets the rule as it will be stored (may be NULL). Users'
+ * names are not looked up here. An `until` that has passed is -EINVAL. */
 int rule_check(const char *text, int64_t now_s, struct text *canonical,
 	struct rule_error *err);
 
@@ -88,7 +96,10 @@ size_t ruleset_count(const struct ruleset *rs);
 void ruleset_info(const struct ruleset *rs, size_t at, struct rule_info *out); /* in order */
 bool ruleset_find(const struct ruleset *rs, uint32_t id, struct rule_info *out);
 
-/* name time: DESIGN.md 4 "three values" */
+/* Name time, before anything is asked upstream. Rules that match this name whatever its
+ * address and port turn out to be decide, unless one that outranks them only may match and
+ * says otherwise: then UNDECIDED, and .rule is the one that may. Factory rules for `any` do
+ * not count, and rules of local ranges only for local names. */
 void ruleset_at_name(const struct ruleset *rs, const struct program *who, const char *name,
 	bool local_name, int64_t now_s, struct decision *out);
 /* everything known (port may be 0: then rules with ports do not match) */
@@ -96,17 +107,17 @@ void ruleset_decide(const struct ruleset *rs, const struct program *who,
 	const struct target *to, int64_t now_s, struct decision *out);
 
 /* What a grant for one address opens: the verdict of every port not listed, and the
- * stretches where the verdict differs. Proto 0 in a stretch: every protocol. */
+ * stretches where the verdict differs from it; no two stretches overlap. */
 enum { PORTS_MAX = 32 };
 struct port_stretch {
-	uint8_t proto;
-	uint16_t lo, hi;
+	uint8_t proto;       /* 0: every protocol that has ports */
+	uint16_t lo, hi;     /* 0 to 65535: the whole protocol, ports or none */
 	struct decision decision;
 };
 struct port_verdicts {
 	struct decision rest;
 	uint8_t n;
-	bool cut;            /* more stretches than PORTS_MAX: what is not listed is denied */
+	bool cut;            /* more stretches than PORTS_MAX: rest says deny, whatever it was */
 	struct port_stretch at[PORTS_MAX];
 };
 /* to->port and to->proto are ignored */
@@ -123,10 +134,23 @@ struct whole {
 void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t now_s,
 	struct whole *out);
 
+/* Which classes of the table's factory rules this program may use: a mask of 1 << class,
+ * numbered like enum nft_factory. A class is off where a rule that outranks it denies or
+ * asks its zone or everything; single denied addresses do not switch it off (the table's
+ * refusals come first). */
+enum rules_class { RULES_DHCP = 1, RULES_NTP, RULES_MDNS, RULES_ND };
+unsigned ruleset_classes(const struct ruleset *rs, const struct program *who,
+	int64_t now_s);
+
 /* the next moment (Unix s) at which a rule begins or ends to hold, or 0 */
 int64_t ruleset_next_change(const struct ruleset *rs, int64_t now_s);
 
-/* every rule that matches, in the order that decides, one line each, and what won and why */
+/* The WHAT of `explain WHO WHAT`: a host or an address, with one port and a protocol if
+ * wanted. out borrows name and addr. What is a pattern or a range is -EINVAL. */
+int rules_target(const char *text, char name[static HOST_MAX], struct addr *addr,
+	struct target *out, struct rule_error *err);
+/* every rule that matches, in the order that decides, one line each, and what won and why;
+ * without an address it explains the decision at name time */
 void ruleset_explain(const struct ruleset *rs, const struct program *who,
 	const struct target *to, int64_t now_s, struct text *out);
 

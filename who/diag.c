@@ -354,6 +354,17 @@ static int end_gathered(struct diag *d, const struct gather *g)
 	return ended;
 }
 
+int diag_end_one(struct diag *d, const struct diag_tuple *t, uint64_t cookie)
+{
+	struct talk ack = { .proto = t->proto, .dump = true, .each = no_socket };
+	struct sockdiag_id id;
+	int r = sockdiag_name(&id, t, cookie);
+
+	if (r < 0)
+		return r;
+	return talk(d, sockdiag_destroy(d->request, ++d->seq, &id), &ack);
+}
+
 int diag_end(struct diag *d, uint32_t mark, uint32_t mask, const struct addr *peer,
 	uint16_t port)
 {

@@ -50,5 +50,7 @@ int diag_listener(const struct addr *at, uint16_t port, uint8_t proto, char *out
  * connections: a millisecond or so in the kernel; for a thread that may wait. */
 int diag_end(struct diag *d, uint32_t mark, uint32_t mask, const struct addr *peer,
 	uint16_t port);
+/* ends this one socket; -ENOENT or -ESTALE: it is gone, or another has its addresses */
+int diag_end_one(struct diag *d, const struct diag_tuple *t, uint64_t cookie);
 
 #endif

@@ -30,4 +30,10 @@ const struct instance *who_instance(const struct who *w);
 /* the loop it was started on (who_start), NULL before */
 struct uv_loop_s *who_loop(const struct who *w);
 
+/* The adoption under way, kept in struct who for adopt.c (NULL: none). who_stop() calls
+ * adopt_stop() with it: nothing of w is used after that, and done is not called. */
+struct adopt;
+struct adopt **who_adopting(struct who *w);
+void adopt_stop(struct adopt *a); /* NULL is fine */
+
 #endif

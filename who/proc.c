@@ -188,35 +188,70 @@ int proc_read(int dir, struct process *out)
 
 /* ----- its sockets ----- */
 
-int proc_sockets(int dir, proc_socket each, void *ctx)
+struct proc_fds {
+	DIR *d;
+	unsigned seen;
+};
+
+int proc_fds_open(int dir, struct proc_fds **out)
 {
-	int fd = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-	unsigned seen = 0;
+	struct proc_fds *f = calloc(1, sizeof(*f));
+	int fd, r;
 
-	if (!d) {
-		int r = -errno;
-
+	if (!f)
+		return -ENOMEM;
+	fd = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->d = fd < 0 ? NULL : fdopendir(fd);
+	if (!f->d) {
+		r = -errno;
 		if (fd >= 0)
 			close(fd);
+		free(f);
 		return r;
 	}
-	while (seen < PROC_FDS_MAX && (e = readdir(d))) {
-		char link[64];
-		ssize_t n;
-		uint32_t inode;
+	*out = f;
+	return 0;
+}
 
-		if (e->d_name[0] == '.')
-			continue;
-		seen++;
-		n = readlinkat(fd, e->d_name, link, sizeof(link) - 1);
-		if (n <= 0)
-			continue;
-		link[n] = '\0';
-		if (proc_parse_socket(link, &inode) && !each(ctx, atoi(e->d_name), inode))
-			break;
-	}
-	closedir(d);
+void proc_fds_close(struct proc_fds *f)
+{
+	if (f)
+		closedir(f->d);
+	free(f);
+}
+
+int proc_fds_next(struct proc_fds *f, int *fd, uint32_t *inode)
+{
+	struct dirent *e = f->seen < PROC_FDS_MAX ? readdir(f->d) : NULL;
+	char link[64];
+	ssize_t n;
+
+	if (!e)
+		return -1;
+	if (e->d_name[0] == '.')
+		return 0;
+	f->seen++;
+	n = readlinkat(dirfd(f->d), e->d_name, link, sizeof(link) - 1);
+	if (n <= 0)
+		return 0;
+	link[n] = '\0';
+	if (!proc_parse_socket(link, inode))
+		return 0;
+	*fd = atoi(e->d_name);
+	return 1;
+}
+
+int proc_sockets(int dir, proc_socket each, void *ctx)
+{
+	struct proc_fds *f;
+	uint32_t inode;
+	int fd, r = proc_fds_open(dir, &f);
+
+	if (r < 0)
+		return r;
+	do
+		r = proc_fds_next(f, &fd, &inode);
+	while (r >= 0 && (r == 0 || each(ctx, fd, inode)));
+	proc_fds_close(f);
 	return 0;
 }

@@ -41,6 +41,13 @@ enum { PROC_FDS_MAX = 65536 };
 typedef bool (*proc_socket)(void *ctx, int fd, uint32_t inode);
 int proc_sockets(int dir, proc_socket each, void *ctx);
 
+/* The same one descriptor at a time, to be put down and gone on with later: 1 a socket, 0
+ * something else, -1 that was all. */
+struct proc_fds;
+int proc_fds_open(int dir, struct proc_fds **out);
+void proc_fds_close(struct proc_fds *f); /* NULL is fine */
+int proc_fds_next(struct proc_fds *f, int *fd, uint32_t *inode);
+
 /* path of the cgroup2 directory dir below its mount ("/" for the mount itself), as it
  * stands in /proc/PID/cgroup and struct process; -ENOENT: not in a cgroup2 mount */
 int proc_cgroup_below(const char *dir, char *out, size_t max);

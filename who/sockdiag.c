@@ -187,6 +187,25 @@ int sockdiag_find(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
 	return (int)o.len;
 }
 
+int sockdiag_name(struct sockdiag_id *out, const struct diag_tuple *t, uint64_t cookie)
+{
+	struct inet_diag_sockid id = {
+		.idiag_sport = htons(t->lport),
+		.idiag_dport = htons(t->pport),
+		.idiag_if = t->ifindex,
+		.idiag_cookie = { (uint32_t)cookie, (uint32_t)(cookie >> 32) },
+	};
+
+	if (t->local.family == 0 || t->local.family != t->peer.family)
+		return -EINVAL;
+	put_addr(id.idiag_src, &t->local);
+	put_addr(id.idiag_dst, &t->peer);
+	out->family = t->local.family == 6 ? AF_INET6 : AF_INET;
+	out->proto = t->proto;
+	memcpy(out->bytes, &id, sizeof(id));
+	return 0;
+}
+
 /* Bytecode: one condition; yes goes on behind it (the end: a hit), no jumps beyond the end
  * (a miss is a jump to four bytes after the last instruction). */
 static void put_mark_filter(struct out *o, uint32_t mark, uint32_t mask)

@@ -28,6 +28,9 @@ struct sockdiag_id {
 	uint8_t bytes[48];
 };
 
+/* the name of a socket whose addresses and cookie (SO_COOKIE) are known; -EINVAL */
+int sockdiag_name(struct sockdiag_id *out, const struct diag_tuple *t, uint64_t cookie);
+
 enum sockdiag_kind { SOCKDIAG_SOCKET, SOCKDIAG_ERROR, SOCKDIAG_DONE, SOCKDIAG_OTHER };
 
 struct sockdiag_reply {

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+import pathlib
 import re
+import shutil
+import tempfile
 
 import pytest
 
@@ -7,21 +10,33 @@ from lab import probe
 from lab.world import Lab, World
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A story that failed shows what its daemons said."""
+    report = (yield).get_result()
+    if report.when == "call" and report.failed and "lab" in item.funcargs:
+        for gate in item.funcargs["lab"].gates:
+            if gate.daemon:
+                report.sections.append(("scupperd", gate.log[-6000:]))
+
+
 @pytest.fixture(scope="session")
-def world(tmp_path_factory):
+def world():
     why = probe.lacks_lab()
     if why:
         pytest.skip(why)
-    made = World(tmp_path_factory.mktemp("lab"))
+    tmp = pathlib.Path(tempfile.mkdtemp(prefix="scupper-lab-"))
+    tmp.chmod(0o755)  # other users' programs run from below
+    made = World(tmp)
     yield made
     made.close()
+    shutil.rmtree(tmp)
 
 
 @pytest.fixture
-def lab(world, tmp_path, request):
-    """The two sides without a requirement on BPF."""
-    tmp_path.chmod(0o755)
-    made = Lab(world, tmp_path, re.sub(r"\W+", "-", request.node.name)[:60])
+def lab(world, request):
+    """A story's own cgroup, directory and view of the far DNS, between the two sides."""
+    made = Lab(world, re.sub(r"\W+", "-", request.node.name)[:40].strip("-"))
     yield made
     left = made.close()
     assert not left, f"left over: {left}"

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -51,6 +52,7 @@ static void start_times(void **state)
 
 	(void)state;
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		pause();
 		_exit(0);
 	}
@@ -74,6 +76,7 @@ static int32_t start(const char *path, int memfd)
 	char *argv[] = { "waits", NULL }, *env[] = { "TEST_WAITS=1", NULL };
 
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		if (memfd >= 0)
 			fexecve(memfd, argv, env);
 		else
@@ -176,6 +179,7 @@ static void gone(void **state)
 
 	(void)state;
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		pause();
 		_exit(0);
 	}
@@ -285,6 +289,7 @@ static void a_cgroup(void **state)
 	assert_int_equal(mkdir(deep, 0755), 0);
 	child = fork();
 	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also if the test fails */
 		pause();
 		_exit(0);
 	}

@@ -175,3 +175,6 @@ class FarDns:
 
     def queries(self):
         return [q.name for q in self.asked()]
+
+    def close(self):
+        self._capture.__exit__()

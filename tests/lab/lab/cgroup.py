@@ -35,14 +35,14 @@ class Cgroup:
             return
         (self.path / "cgroup.kill").write_text("1")
         wait_for(lambda: not self.pids, f"{self.path} to be empty")
-        for below in sorted(self.path.rglob("*/"), key=lambda p: -len(p.parts)):
-            if below.is_dir():
-                below.rmdir()
-        wait_for(self._gone, f"{self.path} to be removable")
+        wait_for(self._removed, f"{self.path} to be removable")
 
-    def _gone(self):
+    def _removed(self):
+        """A cgroup stays busy for a moment after its last process."""
+        below = sorted(self.path.rglob("*/"), key=lambda p: -len(p.parts))
         try:
-            self.path.rmdir()
+            for path in [p for p in below if p.is_dir()] + [self.path]:
+                path.rmdir()
         except OSError:
             return False
         return True

@@ -9,7 +9,7 @@ import signal
 import socket
 import urllib.parse
 
-from . import zones
+from . import cgroup, zones
 from .process import Result, wait_for
 
 SECTIONS = {
@@ -52,8 +52,7 @@ class Gate:
         self.rules_dir.mkdir(parents=True)
         for file, text in (rules if isinstance(rules, dict) else {"lab": rules}).items():
             self.write_rules(text, file)
-        from .cgroup import mount
-        scope = "/" + str(lab.scope.path.relative_to(mount()))
+        scope = "/" + str(lab.scope.path.relative_to(cgroup.mount()))
         self.conf = {"scope": scope, "default": default, "state-dir": self.dir / "state",
                      "runtime-dir": self.dir / "run", "rules": self.rules_dir,
                      "upstream": zones.DNS4, "log": "debug",

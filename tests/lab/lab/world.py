@@ -42,7 +42,7 @@ def build_dir():
 
 class World:
     def __init__(self, tmp):
-        self.tmp, self.build = tmp, build_dir()
+        self.tmp, self.build, self.stories = tmp, build_dir(), 0
         self.tools = self.build / "tests/lab"
         self._undo = contextlib.ExitStack()
         try:
@@ -144,10 +144,13 @@ class World:
 
 
 class Lab:
-    def __init__(self, world, tmp, name):
-        self.world, self.tmp = world, tmp
-        self.scope = world.cgroups.child(name)
+    def __init__(self, world, name):
+        world.stories += 1
+        self.world, self.tmp = world, world.tmp / f"{world.stories}-{name}"
+        self.tmp.mkdir()
+        self.scope = world.cgroups.child(self.tmp.name)
         self.inside = world.client(self.scope.path)
+        self.direct_inside = world.client(self.scope.path, direct=True)
         self.outside, self.direct = world.outside, world.direct
         self.dns = FarDns(Capture(world.wire, "dst port 53"))
         self.ask, self.talk = world.tools / "ask", world.tools / "talk"
@@ -171,21 +174,16 @@ class Lab:
         shutil.copy2(original, path)
         return path
 
-    def resolver_view(self, address):
-        """A place inside the scope whose resolv.conf names this server, if it is the far one."""
-        assert address == zones.DNS4
-        return self.world.client(self.scope.path, direct=True)
-
     def close(self):
         """Stops everything of this story; returns what would not go."""
         left = []
         for gate in self.gates:
             left += gate.clean_up()
         self.scope.end()
-        for place in (self.world.outside_cgroup,):
-            (place / "cgroup.kill").write_text("1")
-            wait_for(lambda p=place: not (p / "cgroup.procs").read_text(), "outside to end")
+        outside = self.world.outside_cgroup
+        (outside / "cgroup.kill").write_text("1")
+        wait_for(lambda: not (outside / "cgroup.procs").read_text(), "outside to end")
         left += [f"table {t}" for t in self.world.near.tables()]
         left += [f"pin {p}" for p in self.world.pins()]
-        self.dns._capture.__exit__()
+        self.dns.close()
         return left

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/conf.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct reader {
+	struct conf *c;
+	struct conf_error *err;
+	unsigned line;
+	uint64_t seen; /* a bit per key of the table below */
+};
+
+typedef int (*key_read)(struct reader *r, const char *value);
+
+struct key {
+	const char *section, *name;
+	bool repeats;
+	key_read read;      /* NULL: a key of a later version */
+	const char *expect; /* for the message */
+};
+
+static int fail(struct reader *r, const char *fmt, ...) format_printf(2, 3);
+
+static int fail(struct reader *r, const char *fmt, ...)
+{
+	va_list args;
+
+	r->err->line = r->line;
+	va_start(args, fmt);
+	vsnprintf(r->err->what, sizeof(r->err->what), fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static int one_of(const char *value, const char *const *words, unsigned n, unsigned *out)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*out = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int read_path(char to[static CONF_PATH_MAX], const char *value)
+{
+	if (*value != '/' || strlen(value) >= CONF_PATH_MAX)
+		return -EINVAL;
+	strcpy(to, value);
+	return 0;
+}
+
+static int read_instance(struct reader *r, const char *value)
+{
+	size_t n = strlen(value);
+
+	if (n == 0 || n >= sizeof(r->c->instance))
+		return -EINVAL;
+	for (const char *p = value; *p; p++)
+		if (!(*p >= 'a' && *p <= 'z') && !(*p >= '0' && *p <= '9') && *p != '-')
+			return -EINVAL;
+	strcpy(r->c->instance, value);
+	return 0;
+}
+
+static int read_state_dir(struct reader *r, const char *value)
+{
+	return read_path(r->c->state_dir, value);
+}
+
+static int read_runtime_dir(struct reader *r, const char *value)
+{
+	return read_path(r->c->runtime_dir, value);
+}
+
+static int read_rules(struct reader *r, const char *value)
+{
+	return read_path(r->c->rules, value);
+}
+
+static int read_scope(struct reader *r, const char *value)
+{
+	if (strstr(value, "/../") || strstr(value, "//"))
+		return -EINVAL;
+	return read_path(r->c->scope, value);
+}
+
+static int read_mode(struct reader *r, const char *value)
+{
+	static const char *const words[] = { "enforce", "watch" };
+	unsigned v;
+
+	if (one_of(value, words, 2, &v) < 0)
+		return -EINVAL;
+	if (v == 1)
+		return fail(r, "mode=watch comes with a later version; use mode=enforce with "
+			       "default=allow");
+	r->c->watch = false;
+	return 0;
+}
+
+static int read_verdict(struct reader *r, const char *value, enum verdict *out)
+{
+	static const char *const words[] = { "allow", "deny", "ask" };
+	unsigned v;
+
+	if (one_of(value, words, 3, &v) < 0)
+		return -EINVAL;
+	if (v == 2)
+		return fail(r, "ask comes with a later version: use allow or deny");
+	*out = v == 0 ? VERDICT_ALLOW : VERDICT_DENY;
+	return 0;
+}
+
+static int read_default(struct reader *r, const char *value)
+{
+	return read_verdict(r, value, &r->c->default_out);
+}
+
+static int read_default_in(struct reader *r, const char *value)
+{
+	return read_verdict(r, value, &r->c->default_in);
+}
+
+static int read_when_down(struct reader *r, const char *value)
+{
+	static const char *const words[] = { "closed", "open" };
+	unsigned v;
+
+	if (one_of(value, words, 2, &v) < 0)
+		return -EINVAL;
+	r->c->closed = v == 0;
+	return 0;
+}
+
+static int read_log(struct reader *r, const char *value)
+{
+	return log_level_parse(value, &r->c->log);
+}
+
+static int read_at(const char *value, uint16_t port, struct conf_at *list, unsigned max,
+	unsigned *n)
+{
+	struct conf_at at = { .port = port };
+
+	if (*n == max || addr_parse_port(value, &at.addr, &at.port) < 0)
+		return -EINVAL;
+	list[(*n)++] = at;
+	return 0;
+}
+
+static int read_listen(struct reader *r, const char *value)
+{
+	int e;
+
+	if (strcmp(value, "none") == 0) {
+		r->c->listen_none = true;
+		return 0;
+	}
+	e = read_at(value, 53, r->c->listen, CONF_LISTEN_MAX, &r->c->nlisten);
+	if (e == 0 && addr_zone(&r->c->listen[r->c->nlisten - 1].addr) != ZONE_LOCALHOST)
+		return fail(r, "listen=%s is not a loopback address: the resolver serves this "
+			       "machine only",
+			value);
+	return e;
+}
+
+static int read_upstream(struct reader *r, const char *value)
+{
+	if (strncmp(value, "tls://", 6) == 0 || strncmp(value, "https://", 8) == 0)
+		return fail(r, "encrypted upstreams come with a later version: %s", value);
+	return read_at(value, 53, r->c->upstreams, CONF_UPSTREAMS_MAX, &r->c->nupstreams);
+}
+
+static int read_refusal(struct reader *r, const char *value)
+{
+	static const char *const words[] = { "nxdomain", "zero", "refused" };
+	unsigned v;
+
+	if (one_of(value, words, 3, &v) < 0)
+		return -EINVAL;
+	r->c->refusal = (enum conf_refusal)v;
+	return 0;
+}
+
+static int read_cache_size(struct reader *r, const char *value)
+{
+	uint64_t v;
+
+	if (text_size(value, &v) < 0 || v < 65536 || v > 4000000000u)
+		return -EINVAL;
+	r->c->cache_size = v;
+	return 0;
+}
+
+static int read_group(struct reader *r, const char *value)
+{
+	return *value && text_copy(r->c->group, sizeof(r->c->group), value) ? 0 : -EINVAL;
+}
+
+static const struct key keys[] = {
+	{ "daemon", "instance", false, read_instance, "a-z 0-9 - (31 at most)" },
+	{ "daemon", "state-dir", false, read_state_dir, "an absolute path" },
+	{ "daemon", "runtime-dir", false, read_runtime_dir, "an absolute path" },
+	{ "daemon", "scope", false, read_scope, "a path below the cgroup2 mount, / for all" },
+	{ "daemon", "mode", false, read_mode, "enforce or watch" },
+	{ "daemon", "default", false, read_default, "allow, deny or ask" },
+	{ "daemon", "default-in", false, read_default_in, "allow, deny or ask" },
+	{ "daemon", "when-down", false, read_when_down, "closed or open" },
+	{ "daemon", "rules", false, read_rules, "an absolute path" },
+	{ "daemon", "log", false, read_log, "error, warning, notice, info or debug" },
+	{ "resolver", "listen", true, read_listen, "a loopback address[:port], or none" },
+	{ "resolver", "upstream", true, read_upstream, "an address[:port], 8 at most" },
+	{ "resolver", "refusal", false, read_refusal, "nxdomain, zero or refused" },
+	{ "resolver", "cache-size", false, read_cache_size, "64KB to 4GB" },
+	{ "resolver", "route", true, NULL, "" },
+	{ "resolver", "search", true, NULL, "" },
+	{ "resolver", "dnssec", false, NULL, "" },
+	{ "resolver", "varlink", false, NULL, "" },
+	{ "gate", "port", false, NULL, "" },
+	{ "gate", "peek", false, NULL, "" },
+	{ "gate", "peek-ports", false, NULL, "" },
+	{ "gate", "held-net", false, NULL, "" },
+	{ "gate", "held-net6", false, NULL, "" },
+	{ "gate", "hold-dns", false, NULL, "" },
+	{ "gate", "hold-connect", false, NULL, "" },
+	{ "gate", "verify", false, NULL, "" },
+	{ "geo", "country", false, NULL, "" },
+	{ "geo", "city", false, NULL, "" },
+	{ "geo", "asn", false, NULL, "" },
+	{ "history", "keep", false, NULL, "" },
+	{ "history", "max-size", false, NULL, "" },
+	{ "history", "export", false, NULL, "" },
+	{ "web", "listen", true, NULL, "" },
+	{ "web", "group", false, read_group, "a group's name" },
+	{ "web", "users", false, NULL, "" },
+};
+
+void conf_default(struct conf *out)
+{
+	*out = (struct conf){
+		.instance = "main",
+		.state_dir = "/var/lib/scupper",
+		.runtime_dir = "/run/scupper",
+		.rules = "/etc/scupper/rules.d",
+		.scope = "/",
+		.closed = true,
+		.default_out = VERDICT_ALLOW,
+		.default_in = VERDICT_ALLOW,
+		.log = LOG_INFO,
+		.cache_size = 32000000,
+		.group = "scupper",
+	};
+}
+
+static bool section_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (strcmp(keys[i].section, name) == 0)
+			return true;
+	return false;
+}
+
+static int read_key(struct reader *r, const char *section, const char *name,
+	const char *value)
+{
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct key *k = &keys[i];
+		int e;
+
+		if (strcmp(k->section, section) != 0 || strcmp(k->name, name) != 0)
+			continue;
+		if ((r->seen >> i & 1) && !k->repeats)
+			return fail(r, "%s stands twice in [%s]", name, section);
+		r->seen |= (uint64_t)1 << i;
+		if (!k->read)
+			return fail(r, "%s in [%s] comes with a later version", name, section);
+		r->err->what[0] = '\0';
+		e = k->read(r, value);
+		if (e < 0 && !r->err->what[0])
+			return fail(r, "bad value for %s: \"%.80s\": expected %s", name, value,
+				k->expect);
+		return e;
+	}
+	return fail(r, "unknown key \"%.60s\" in [%s]", name, section);
+}
+
+/* cuts blanks at both ends, in place */
+static char *trim(char *s)
+{
+	char *end;
+
+	while (*s == ' ' || *s == '\t')
+		s++;
+	end = s + strlen(s);
+	while (end > s && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
+		end--;
+	*end = '\0';
+	return s;
+}
+
+static int read_line(struct reader *r, char *line, char *section, size_t section_max)
+{
+	char *s = trim(line), *equals;
+
+	if (!*s || *s == '#' || *s == ';')
+		return 0;
+	if (*s == '[') {
+		char *end = strchr(s, ']');
+
+		if (!end || *trim(end + 1))
+			return fail(r, "a section is written [name]");
+		*end = '\0';
+		if (!section_known(s + 1))
+			return fail(r, "unknown section [%.60s]", s + 1);
+		text_copy(section, section_max, s + 1);
+		return 0;
+	}
+	equals = strchr(s, '=');
+	if (!equals)
+		return fail(r, "expected key=value or [section]: \"%.60s\"", s);
+	if (!*section)
+		return fail(r, "a key before the first [section]");
+	*equals = '\0';
+	return read_key(r, section, trim(s), trim(equals + 1));
+}
+
+int conf_parse(const char *text, size_t len, struct conf *out, struct conf_error *err)
+{
+	struct conf c = *out;
+	struct reader r = { .c = &c, .err = err };
+	char section[32] = "", line[CONF_LINE_MAX];
+	const char *p = text, *end = text + len;
+
+	if (memchr(text, '\0', len)) {
+		r.line = 1;
+		return fail(&r, "a NUL byte: not a text file");
+	}
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl ? nl : end) - p);
+
+		r.line++;
+		if (n >= sizeof(line))
+			return fail(&r, "line of over %d bytes", CONF_LINE_MAX - 1);
+		memcpy(line, p, n);
+		line[n] = '\0';
+		if (read_line(&r, line, section, sizeof(section)) < 0)
+			return -EINVAL;
+		p += n + 1;
+	}
+	*out = c;
+	return 0;
+}
+
+int conf_load(const char *path, struct conf *out, char *why, size_t why_max)
+{
+	auto_free char *text = NULL;
+	struct conf_error err;
+	size_t len;
+	int r = io_read_file(path, CONF_TEXT_MAX, &text, &len);
+
+	if (r < 0) {
+		snprintf(why, why_max, "cannot read %s: %s", path, strerror(-r));
+		return r;
+	}
+	conf_default(out);
+	r = conf_parse(text, len, out, &err);
+	if (r < 0)
+		snprintf(why, why_max, "%s:%u: %s", path, err.line, err.what);
+	return r;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * conf.h - the configuration file: INI, strict. An unknown section or key, a bad or
+ * over-long value, or a key twice that may not repeat is an error with file:line.
+ * Pure: text in, struct out; fixed sizes, nothing to free. */
+#ifndef CLI_CONF_H
+#define CLI_CONF_H
+
+#include "base/addr.h"
+#include "base/flow.h"
+#include "base/instance.h"
+#include "base/log.h"
+
+enum {
+	CONF_PATH_MAX = 256,
+	CONF_LISTEN_MAX = 8,
+	CONF_UPSTREAMS_MAX = 8,
+	CONF_LINE_MAX = 1024,
+	CONF_TEXT_MAX = 1 << 20,
+};
+
+enum conf_refusal { REFUSE_NXDOMAIN, REFUSE_ZERO, REFUSE_REFUSED };
+
+struct conf_at {
+	struct addr addr;
+	uint16_t port;
+};
+
+struct conf {
+	/* [daemon] */
+	char instance[INSTANCE_NAME_MAX];
+	char state_dir[CONF_PATH_MAX], runtime_dir[CONF_PATH_MAX], rules[CONF_PATH_MAX];
+	char scope[CONF_PATH_MAX];
+	bool watch, closed;
+	enum verdict default_out, default_in;
+	enum log_level log;
+	/* [resolver] */
+	struct conf_at listen[CONF_LISTEN_MAX];
+	unsigned nlisten;
+	bool listen_none;      /* listen=none: only what is redirected */
+	struct conf_at upstreams[CONF_UPSTREAMS_MAX];
+	unsigned nupstreams;
+	enum conf_refusal refusal;
+	uint64_t cache_size;
+	/* [web] */
+	char group[64];
+};
+
+struct conf_error {
+	unsigned line;
+	char what[240];
+};
+
+void conf_default(struct conf *out);
+/* -EINVAL and *err; *out keeps what it had */
+int conf_parse(const char *text, size_t len, struct conf *out, struct conf_error *err);
+/* reads and parses; the message has file and line */
+int conf_load(const char *path, struct conf *out, char *why, size_t why_max);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Order: what can be missing first (nftables, BPF), then who we are among other instances
+ * (the private listener's address can be bound only once in a network namespace: that
+ * arbitrates), then what others see. Needs CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON,
+ * CAP_SYS_ADMIN (to mount bpffs if it is missing), CAP_NET_BIND_SERVICE.
+ */
+#include "cli/held.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "cli/cgroup.h"
+#include "nft/nft.h"
+#include "nft/route.h"
+#include "resolver/listen.h"
+#include "who/diag.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { LINK_BUFFER = 4 << 20, CONTROL_BACKLOG = 64 };
+
+static const char pins_root[] = "/sys/fs/bpf/scupper";
+
+static void pair_init(int fds[2])
+{
+	fds[0] = fds[1] = -1;
+}
+
+static void pair_close(int fds[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	pair_init(fds);
+}
+
+static int open_dirs(const struct conf *c, const struct rights *rights, char *why,
+	size_t why_max)
+{
+	const char *dirs[] = { c->state_dir, c->runtime_dir };
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		int r = io_mkdirs(dirs[i], 0755);
+
+		if (r == 0 && access(dirs[i], W_OK) < 0)
+			r = -errno;
+		if (r < 0) {
+			snprintf(why, why_max, "%s=%s cannot be written: %s",
+				i == 0 ? "state-dir" : "runtime-dir", dirs[i],
+				strerror(-r));
+			return r;
+		}
+	}
+	if (chmod(c->state_dir, 0750) < 0 ||
+		(rights->own_user && chown(c->state_dir, rights->uid, rights->gid) < 0)) {
+		snprintf(why, why_max, "state-dir=%s: cannot set owner and mode: %s",
+			c->state_dir, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+/* who holds the address that we cannot have? */
+static void name_holder(const struct conf_at *at, int error, char *why, size_t why_max)
+{
+	char addr[ADDR_TEXT_MAX], holder[128] = "";
+	int proto = IPPROTO_UDP;
+
+	addr_text(&at->addr, addr);
+	if (error != -EADDRINUSE) {
+		snprintf(why, why_max, "cannot listen on %s port %u: %s", addr, at->port,
+			strerror(-error));
+		return;
+	}
+	if (diag_listener(&at->addr, at->port, (uint8_t)proto, holder, sizeof(holder)) < 0)
+		diag_listener(&at->addr, at->port, IPPROTO_TCP, holder, sizeof(holder));
+	snprintf(why, why_max,
+		"%s port %u is taken by %s: stop it, or give another listen= in [resolver] "
+		"(systemd-resolved: DNSStubListener=no in /etc/systemd/resolved.conf)",
+		addr, at->port, holder[0] ? holder : "another process");
+}
+
+static int open_private(struct held *h)
+{
+	struct addr four = instance_listener(&h->instance, 4);
+	uint32_t mark = instance_mark(&h->instance, ACTOR_SELF);
+
+	return listener_sockets(&four, 53, mark, h->private4);
+}
+
+static int private_or_say(struct held *h, char *why, size_t why_max)
+{
+	struct conf_at at = { .addr = instance_listener(&h->instance, 4), .port = 53 };
+	int r = open_private(h);
+
+	if (r < 0)
+		name_holder(&at, r, why, why_max);
+	return r;
+}
+
+/* the magic that this instance had before its fall: its pins and its table bear it */
+static uint8_t magic_before(const struct held *h)
+{
+	char path[PATH_MAX];
+	auto_free char *text = NULL;
+	size_t len;
+	unsigned long v;
+
+	if (strcmp(h->conf->instance, "main") == 0)
+		return INSTANCE_MAGIC_MAIN;
+	snprintf(path, sizeof(path), "%s/magic", h->conf->state_dir);
+	if (!h->after_fall || io_read_file(path, 16, &text, &len) < 0)
+		return 0;
+	v = strtoul(text, NULL, 16);
+	return v > INSTANCE_MAGIC_MAIN && v <= INSTANCE_MAGIC_LAST ? (uint8_t)v : 0;
+}
+
+static void magic_keep(const struct held *h)
+{
+	char path[PATH_MAX], text[8];
+	int n = snprintf(text, sizeof(text), "%02x\n", h->instance.magic);
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/magic", h->conf->state_dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0 || io_write_all(fd, text, (size_t)n) < 0)
+		log_warning("cannot write %s: after a fall this instance may not find its "
+			    "table again",
+			path);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* the next free magic: the private listener's address arbitrates. Another instance's
+ * orphaned table is not ours to adopt. */
+static int choose_magic(struct held *h, char *why, size_t why_max)
+{
+	for (uint8_t m = INSTANCE_MAGIC_MAIN + 1; m <= INSTANCE_MAGIC_LAST; m++) {
+		int r;
+
+		h->instance.magic = m;
+		if (nft_present(&h->instance))
+			continue;
+		r = open_private(h);
+		if (r == -EADDRINUSE)
+			continue;
+		if (r < 0)
+			return private_or_say(h, why, why_max);
+		magic_keep(h);
+		return 0;
+	}
+	snprintf(why, why_max, "all seven private instances are in use");
+	return -EBUSY;
+}
+
+static void open_kernel(struct held *h);
+
+/* Where the magic is known, hooks of before may stand and refuse our own bind and marks:
+ * the daemon must be made known to them first. */
+static int open_instance(struct held *h, char *why, size_t why_max)
+{
+	int r;
+
+	snprintf(h->instance.name, sizeof(h->instance.name), "%s", h->conf->instance);
+	h->instance.magic = magic_before(h);
+	if (h->instance.magic == 0) {
+		r = choose_magic(h, why, why_max);
+		if (r < 0)
+			return r;
+		open_kernel(h);
+		if (!h->who)
+			pair_close(h->private4);
+		return 0;
+	}
+	open_kernel(h);
+	return h->who ? private_or_say(h, why, why_max) : 0;
+}
+
+static int open_private6(struct held *h)
+{
+	struct addr six = instance_listener(&h->instance, 6);
+	uint32_t mark = instance_mark(&h->instance, ACTOR_SELF);
+	int r;
+
+	if (!route_ipv6())
+		return 0;
+	r = route_add(&h->instance);
+	if (r == 0)
+		r = listener_sockets(&six, 53, mark, h->private6);
+	h->ipv6 = r == 0;
+	return r;
+}
+
+static int open_plain(struct held *h, char *why, size_t why_max)
+{
+	static const struct conf_at usual = { .addr = { 4, { 127, 0, 0, 53 } }, .port = 53 };
+	const struct conf *c = h->conf;
+	unsigned n = c->nlisten ? c->nlisten : 1;
+
+	if (c->listen_none)
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		const struct conf_at *at = c->nlisten ? &c->listen[i] : &usual;
+		uint32_t mark = h->who ? instance_mark(&h->instance, ACTOR_SELF) : 0;
+		int r = listener_sockets(&at->addr, at->port, mark, h->plain[h->nplain]);
+
+		if (r < 0) {
+			name_holder(at, r, why, why_max);
+			return r;
+		}
+		h->nplain++;
+	}
+	return 0;
+}
+
+static int open_control(struct held *h, char *why, size_t why_max)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	gid_t group = rights_group(h->conf->group);
+	int r = 0;
+
+	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s/control.sock",
+		    h->conf->runtime_dir) >= (int)sizeof(at.sun_path)) {
+		snprintf(why, why_max, "runtime-dir=%s is too long for a socket's path",
+			h->conf->runtime_dir);
+		return -ENAMETOOLONG;
+	}
+	h->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (h->control < 0)
+		return -errno;
+	unlink(at.sun_path);
+	if (bind(h->control, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+		chmod(at.sun_path, 0660) < 0 ||
+		(group != (gid_t)-1 && chown(at.sun_path, 0, group) < 0) ||
+		listen(h->control, CONTROL_BACKLOG) < 0)
+		r = -errno;
+	if (r < 0)
+		snprintf(why, why_max, "cannot open %s: %s", at.sun_path, strerror(-r));
+	return r;
+}
+
+static int open_link(struct held *h)
+{
+	int fds[2], size = LINK_BUFFER;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++)
+		setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	h->link_core = fds[0];
+	h->link_web = fds[1];
+	return pipe2(h->ready, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/* BPF mode needs all of: cgroup2, BPF, nftables. Without one of them: basic mode, said. */
+static void open_kernel(struct held *h)
+{
+	static const uint16_t guarded[] = { 53 };
+	struct who_conf conf = {
+		.instance = &h->instance,
+		.scope = h->scope,
+		.pins = h->pins[0] ? h->pins : NULL,
+		.closed = h->conf->closed,
+		.guarded_ports = guarded,
+		.nguarded_ports = ARRAY_LEN(guarded),
+	};
+	int r;
+
+	h->nft = nft_socket(h->why, sizeof(h->why));
+	if (h->nft < 0)
+		return;
+	r = who_open(&conf, h->why, sizeof(h->why), &h->who);
+	if (r < 0) {
+		h->who = NULL;
+		close(h->nft);
+		h->nft = -1;
+		return;
+	}
+	r = who_register_self(h->who, getpid());
+	if (r < 0)
+		log_warning("the daemon could not be made known to its own guard: %s",
+			strerror(-r));
+}
+
+static int open_listeners(struct held *h, char *why, size_t why_max)
+{
+	int r = h->who ? open_private6(h) : 0;
+
+	if (r < 0) {
+		snprintf(why, why_max, "cannot open the IPv6 listener of redirected DNS: %s",
+			strerror(-r));
+		return r;
+	}
+	return open_plain(h, why, why_max);
+}
+
+static void held_init(struct held *h, const struct conf *conf)
+{
+	memset(h, 0, sizeof(*h));
+	h->conf = conf;
+	h->started_ms = clock_unix_ms();
+	h->nft = h->link_core = h->link_web = h->control = -1;
+	pair_init(h->private4);
+	pair_init(h->private6);
+	pair_init(h->ready);
+	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
+		pair_init(h->plain[i]);
+}
+
+int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max)
+{
+	char pins[PATH_MAX];
+	int r;
+
+	held_init(h, conf);
+	rights_find(&h->rights);
+	r = open_dirs(conf, &h->rights, why, why_max);
+	if (r < 0)
+		return r;
+	r = cgroup_path(conf->scope, h->scope, sizeof(h->scope));
+	if (r < 0) {
+		snprintf(why, why_max, "scope=%s: no such cgroup below the cgroup2 mount: %s",
+			conf->scope, strerror(-r));
+		return r;
+	}
+	snprintf(pins, sizeof(pins), "%s/%s", pins_root, conf->instance);
+	h->after_fall = access(pins, F_OK) == 0;
+	if (conf->closed)
+		snprintf(h->pins, sizeof(h->pins), "%s", pins);
+	r = open_instance(h, why, why_max);
+	if (r < 0)
+		return r;
+	r = open_listeners(h, why, why_max);
+	if (r == 0)
+		r = open_control(h, why, why_max);
+	if (r == 0) {
+		r = open_link(h);
+		if (r < 0)
+			snprintf(why, why_max, "cannot make the link to scupper-web: %s",
+				strerror(-r));
+	}
+	return r;
+}
+
+void held_close(struct held *h, bool down)
+{
+	char path[PATH_MAX];
+
+	if (down && h->nft >= 0)
+		nft_remove(&h->instance, h->nft);
+	if (h->who)
+		who_close(h->who, down);
+	if (h->ipv6 && down)
+		route_remove(&h->instance);
+	pair_close(h->private4);
+	pair_close(h->private6);
+	pair_close(h->ready);
+	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
+		pair_close(h->plain[i]);
+	if (h->control >= 0) {
+		snprintf(path, sizeof(path), "%s/control.sock", h->conf->runtime_dir);
+		unlink(path);
+		close(h->control);
+	}
+	if (h->link_core >= 0)
+		close(h->link_core);
+	if (h->link_web >= 0)
+		close(h->link_web);
+	if (h->nft >= 0)
+		close(h->nft);
+}

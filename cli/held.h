@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * held.h - what the supervisor opens and holds, so that it outlives a fall of the core:
+ * listeners, the netlink socket that owns the table, BPF, the link to scupper-web. */
+#ifndef CLI_HELD_H
+#define CLI_HELD_H
+
+#include "base/instance.h"
+#include "cli/conf.h"
+#include "cli/rights.h"
+#include "who/who.h"
+
+#include <limits.h>
+
+enum { HELD_WHY_MAX = 512 };
+
+struct held {
+	const struct conf *conf;
+	const char *version;
+	struct instance instance;
+	char scope[PATH_MAX];      /* absolute */
+	char pins[PATH_MAX];       /* below bpffs, or "" */
+	struct who *who;           /* NULL: basic mode */
+	char why[HELD_WHY_MAX];    /* why basic, or what is missing in BPF mode */
+	bool ipv6, after_fall;
+	int nft;                   /* -1: basic mode */
+	int private4[2], private6[2];
+	int plain[CONF_LISTEN_MAX][2];
+	unsigned nplain;
+	int link_core, link_web;
+	int control;
+	int ready[2];              /* the core writes a byte when it serves */
+	struct rights rights;
+	uint32_t restarts;
+	int64_t started_ms;
+};
+
+/* opens all; -errno, why in a sentence. What was opened is closed by held_close. */
+int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max);
+/* down: take table, links and routes away (else they stay where the kernel can keep them) */
+void held_close(struct held *h, bool down);
+
+/* the core: runs until told to stop; the exit status of its process */
+int core_main(struct held *h);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * serve.h - the core's end of the link to scupper-web: tells what happens, answers what is
+ * asked. Never waits: what does not fit into the socket waits in a bounded queue, events
+ * that do not fit there are dropped and counted. */
+#ifndef CLI_SERVE_H
+#define CLI_SERVE_H
+
+#include "web/link.h"
+
+struct uv_loop_s;
+struct serve;
+struct ruleset;
+
+struct serve_calls {
+	void *ctx;
+	void (*status)(void *ctx, struct link_status *out);
+	const struct ruleset *(*rules)(void *ctx);
+	/* done(token, r, id, error) once, now or later */
+	void (*rule_add)(void *ctx, const char *text, uint32_t seq);
+	void (*rule_remove)(void *ctx, uint32_t id, uint32_t seq);
+};
+
+int serve_open(struct uv_loop_s *loop, int fd, const struct serve_calls *calls,
+	struct serve **out);
+void serve_close(struct serve *s); /* NULL is fine; the fd stays the caller's */
+void serve_flow(struct serve *s, const struct flow *f, const struct program *p,
+	const struct process *process);
+void serve_done(struct serve *s, uint32_t seq, int r, uint32_t id, const char *error);
+uint64_t serve_lost(const struct serve *s);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Theory of operation: for every number the gate computes what rules say about all of its
+ * traffic at once, and keeps the kernel's maps equal to that. A number bears a verdict only
+ * while its program is the one the verdict was computed for (serial). */
+#include "gate/internal.h"
+#include "base/clock.h"
+#include "base/macros.h"
+
+#include <string.h>
+
+struct actor_state *actor_of(struct gate *g, const struct program *p)
+{
+	struct actor_state *a = &g->actors[p->actor & ACTOR_MASK];
+
+	if (a->serial != p->serial || a->generation != g->generation) {
+		/* what the kernel was told stays as it is: that is the kernel's fact */
+		a->serial = p->serial;
+		a->generation = g->generation;
+		ruleset_whole(g->rules, p, clock_unix_ms() / 1000, &a->whole);
+	}
+	return a;
+}
+
+static void tell_map(struct batch *b, enum nft_set set, uint32_t actor, uint8_t *told,
+	enum verdict want)
+{
+	struct nft_element el = { .set = set, .actor = actor };
+
+	if (want != VERDICT_ALLOW && want != VERDICT_DENY)
+		want = VERDICT_NONE;
+	if (*told == want)
+		return;
+	el.accept = want == VERDICT_ALLOW;
+	if (want == VERDICT_NONE)
+		batch_take(b, &el);
+	else
+		batch_put(b, &el);
+	*told = (uint8_t)want;
+}
+
+/* DHCP, NTP, discovery: by the program's name, never for everybody. What a name says is
+ * believed only of root's and the system's own users' programs. */
+static uint8_t factory_classes(const struct program *p)
+{
+	static const struct {
+		const char *name;
+		uint8_t bits;
+	} known[] = {
+		{ "dhclient", 1 << NFT_FACTORY_DHCP },
+		{ "dhcpcd", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
+		{ "systemd-networkd", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
+		{ "NetworkManager", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
+		{ "connmand", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
+		{ "systemd-timesyncd", 1 << NFT_FACTORY_NTP },
+		{ "chronyd", 1 << NFT_FACTORY_NTP },
+		{ "ntpd", 1 << NFT_FACTORY_NTP },
+		{ "avahi-daemon", 1 << NFT_FACTORY_MDNS },
+		{ "systemd-resolved", 1 << NFT_FACTORY_MDNS },
+		{ "cupsd", 1 << NFT_FACTORY_MDNS },
+		{ "cups-browsed", 1 << NFT_FACTORY_MDNS },
+		{ "rdisc6", 1 << NFT_FACTORY_ND },
+		{ "radvd", 1 << NFT_FACTORY_ND },
+	};
+	static const char *const dirs[] = { "/usr/sbin/", "/sbin/", "/usr/bin/", "/lib/systemd/",
+		"/usr/lib/systemd/", "/usr/libexec/" };
+	const char *base;
+
+	if (!p->known || p->npaths == 0 || p->uid >= 1000)
+		return 0;
+	for (size_t d = 0; d < ARRAY_LEN(dirs); d++) {
+		size_t n = strlen(dirs[d]);
+
+		if (strncmp(p->paths[0], dirs[d], n) != 0)
+			continue;
+		base = p->paths[0] + n;
+		for (size_t i = 0; i < ARRAY_LEN(known); i++)
+			if (strcmp(base, known[i].name) == 0)
+				return known[i].bits;
+	}
+	return 0;
+}
+
+static void tell_factory(struct batch *b, struct actor_state *a, const struct program *p)
+{
+	uint8_t want = factory_classes(p);
+
+	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++) {
+		struct nft_element el = { .set = NFT_FACTORY, .actor = p->actor,
+			.factory = c };
+
+		if ((want >> c & 1) && !(a->factory >> c & 1))
+			batch_put(b, &el);
+	}
+	a->factory = want;
+}
+
+void actor_tell(struct gate *g, const struct program *p, struct batch *b)
+{
+	struct actor_state *a = actor_of(g, p);
+
+	tell_map(b, NFT_ACTOR, p->actor, &a->out, a->whole.out.verdict);
+	tell_map(b, NFT_INBOUND, p->actor, &a->in, a->whole.in.verdict);
+	tell_map(b, NFT_LOCAL_NO, p->actor, &a->local,
+		a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
+	tell_factory(b, a, p);
+}
+
+void gate_actor_new(void *gate, const struct program *p)
+{
+	struct gate *g = gate;
+	struct batch *b = batch_new(g);
+
+	if (!g->rules)
+		return; /* the first gate_rules_set goes over everybody */
+	actor_tell(g, p, b);
+	batch_send(b, NULL, NULL);
+}
+
+struct idle {
+	struct gate *g;
+	uint32_t actor;
+	uint64_t serial;
+	struct batch *b;
+};
+
+static void drop_grant(void *ctx, struct grant *gr)
+{
+	struct idle *i = ctx;
+
+	batch_take_grant(i->b, i->g, gr);
+	grant_remove(i->g->book, gr);
+	grant_discard(gr);
+}
+
+static int idle_conntrack(void *ctx)
+{
+	struct idle *i = ctx;
+
+	return ct_delete(i->g->conf.instance, i->actor, NULL, 0, 0);
+}
+
+static void idle_gone(void *ctx, int r)
+{
+	struct idle *i = ctx;
+
+	if (r >= 0)
+		who_actor_free(i->g->parts.who, i->actor);
+	free(i);
+}
+
+static void idle_taken(void *ctx, int r)
+{
+	struct idle *i = ctx;
+
+	if (r < 0 || kernel_call(i->g, idle_conntrack, i, idle_gone) < 0)
+		free(i); /* the number stays taken: never given to another */
+}
+
+/* nobody bears the number any more: everything that speaks of it goes, then it is free */
+void gate_actor_idle(void *gate, const struct program *p)
+{
+	struct gate *g = gate;
+	struct actor_state *a = &g->actors[p->actor & ACTOR_MASK];
+	struct idle *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return;
+	i->g = g;
+	i->actor = p->actor;
+	i->b = batch_new(g);
+	grant_each_of(g->book, p->actor, drop_grant, i);
+	tell_map(i->b, NFT_ACTOR, p->actor, &a->out, VERDICT_NONE);
+	tell_map(i->b, NFT_INBOUND, p->actor, &a->in, VERDICT_NONE);
+	tell_map(i->b, NFT_LOCAL_NO, p->actor, &a->local, VERDICT_NONE);
+	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++) {
+		struct nft_element el = { .set = NFT_FACTORY, .actor = p->actor,
+			.factory = c };
+
+		if (a->factory >> c & 1)
+			batch_take(i->b, &el);
+	}
+	memset(a, 0, sizeof(*a));
+	batch_send(i->b, idle_taken, i);
+}
+
+/* a token bucket per number: one program's flood must not push others out of the lists */
+bool actor_may_tell(struct gate *g, uint32_t actor, int64_t now_ms)
+{
+	struct actor_state *a = &g->actors[actor & ACTOR_MASK];
+	int64_t add = (now_ms - a->events_ms) * EVENTS_PER_S / 1000;
+
+	if (add > 0) {
+		a->tokens = (uint32_t)MIN((int64_t)a->tokens + add, EVENTS_BURST);
+		a->events_ms = now_ms;
+	}
+	if (a->tokens == 0)
+		return false;
+	a->tokens--;
+	return true;
+}

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The one natural way of a query, a stage a function, in the order of this file:
+ *
+ *   in      a listener hands over a query                          gate_take_*
+ *   who     its source address, or its socket, says whose it is    who_*
+ *   may     rules: may this program know this name?                may_ask
+ *   answer  hosts file, cache or upstream                          fetch, on_answer
+ *   where   CNAMEs and addresses are judged; what is denied is cut  judge (judge.c)
+ *   open    the kernel gets the elements; the answer waits          open_all, on_open
+ *   out     the reply leaves                                       reply
+ *   tell    the record goes to history and the live stream         finish
+ *
+ * Every path ends in finish(), once. A pass that had to wait looks its program up again by
+ * number and serial: a number that was given to another program meanwhile is unknown. When
+ * the rules changed while it waited, it is judged again before anything leaves.
+ */
+#include "gate/pass.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "base/text.h"
+#include "who/basic.h"
+#include "who/diag.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+static void finish(struct pass *p);
+static void may_ask(struct pass *p);
+
+/* --- in ------------------------------------------------------------------------------- */
+
+static struct pass *pass_new(struct gate *g, struct dns_query *q)
+{
+	struct pass *p = g->spare;
+
+	if (g->npasses >= PASSES_MAX)
+		return NULL;
+	if (p)
+		g->spare = p->older;
+	else
+		p = malloc(sizeof(*p));
+	if (!p)
+		return NULL;
+	pass_clear(p);
+	p->g = g;
+	p->q = q;
+	p->deadline_ms = q->came_us / 1000 + PASS_DEADLINE_MS;
+	p->older = g->newest;
+	p->newer = NULL;
+	if (g->newest)
+		g->newest->newer = p;
+	else
+		g->oldest = p;
+	g->newest = p;
+	g->npasses++;
+	return p;
+}
+
+static void pass_unlink(struct pass *p)
+{
+	struct gate *g = p->g;
+
+	if (p->newer)
+		p->newer->older = p->older;
+	else
+		g->newest = p->older;
+	if (p->older)
+		p->older->newer = p->newer;
+	else
+		g->oldest = p->newer;
+	g->npasses--;
+}
+
+static void pass_free(struct pass *p)
+{
+	free(p->own);
+	p->own = NULL;
+	p->older = p->g->spare;
+	p->g->spare = p;
+}
+
+/* --- who ------------------------------------------------------------------------------ */
+
+/* the program of this pass, for the current turn of the loop */
+static const struct program *program_of(struct pass *p)
+{
+	const struct program *who;
+
+	if (p->own)
+		return &p->own->program;
+	who = who_actor(p->g->parts.who, p->actor);
+	return who->serial == p->serial ? who : who_unknown(p->g->parts.who);
+}
+
+static void who_is(struct pass *p, const struct program *who, enum how how)
+{
+	p->actor = who->actor;
+	p->serial = who->serial;
+	flow_begin(p->g, &p->f, FLOW_QUERY, who, how);
+	p->f.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP;
+	p->f.qtype = p->q->q.type;
+	p->f.addr = listener_addr(p->q->listener);
+	p->f.port = 53;
+	text_copy(p->f.name, sizeof(p->f.name), p->q->q.name);
+}
+
+/* the egress record beside the query: which of the program's processes it was */
+static void who_process_is(struct pass *p)
+{
+	struct who_tuple t = {
+		.src = p->q->source,
+		.dst = listener_addr(p->q->listener),
+		.sport = p->q->source_port,
+		.dport = 53,
+		.dns_id = p->q->tcp ? 0 : p->q->q.id,
+		.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP,
+	};
+	struct process process;
+
+	if (who_record(p->g->parts.who, &t, p->actor, &process) == 0) {
+		p->f.pid = process.pid;
+		p->start = process.start;
+	}
+}
+
+void gate_take_redirected(void *gate, struct dns_query *q)
+{
+	struct gate *g = gate;
+	struct pass *p = pass_new(g, q);
+	uint32_t actor;
+	const struct program *who;
+
+	if (!p) {
+		query_drop(q);
+		return;
+	}
+	g->stats.queries++;
+	actor = instance_actor(g->conf.instance, &q->source);
+	who = actor == ACTOR_NONE ? who_unknown(g->parts.who)
+				  : who_actor(g->parts.who, actor);
+	who_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
+	who_process_is(p);
+	if (!who->known)
+		g->stats.unknown++;
+	may_ask(p);
+}
+
+static const struct program *outside_program(void)
+{
+	static const struct program outside = { .path = "outside the scope" };
+
+	return &outside;
+}
+
+static void on_basic(void *ctx, const struct basic_found *found)
+{
+	struct pass *p = ctx;
+	bool known = found && found->program.known;
+
+	p->waiting--;
+	p->own = calloc(1, sizeof(*p->own));
+	if (p->own && found) {
+		pass_own(p->own, &found->program, &found->process);
+		p->f.pid = found->process.pid;
+	} else if (p->own) {
+		p->own->program.actor = ACTOR_UNKNOWN;
+	}
+	if (p->dead || !p->own) {
+		p->f.reason = REASON_UPSTREAM;
+		finish(p);
+		return;
+	}
+	who_is(p, &p->own->program, known ? HOW_DIAG : HOW_NOBODY);
+	p->f.pid = p->own->process.pid;
+	p->outside = found && !found->in_scope;
+	if (p->outside)
+		p->f.how = HOW_OUTSIDE;
+	if (!known)
+		p->g->stats.unknown++;
+	may_ask(p);
+}
+
+/* basic mode: sock_diag and /proc, on a thread of its own */
+static void who_basic(struct pass *p)
+{
+	struct diag_tuple t = {
+		.local = p->q->source,
+		.peer = listener_addr(p->q->listener),
+		.lport = p->q->source_port,
+		.pport = 53,
+		.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP,
+	};
+
+	p->waiting++;
+	if (basic_find(p->g->parts.basic, &t, on_basic, p) < 0)
+		on_basic(p, NULL);
+}
+
+/*
+ * Not redirected: usually a process outside the scope. But the table may be gone, so its
+ * socket is looked up: with our magic it is judged as the actor it bears; a socket that
+ * cannot be found is unknown and judged as the worst it could be.
+ */
+static void who_plain(struct pass *p)
+{
+	struct gate *g = p->g;
+	struct diag_tuple t = {
+		.local = p->q->source,
+		.peer = listener_addr(p->q->listener),
+		.lport = p->q->source_port,
+		.pport = 53,
+		.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP,
+	};
+	struct diag_socket s;
+	const struct program *who;
+
+	if (diag_find(g->parts.diag, &t, &s) < 0) {
+		who_is(p, who_unknown(g->parts.who), HOW_NOBODY);
+		g->stats.unknown++;
+	} else if (s.mark >> 24 == g->conf.instance->magic) {
+		who = who_actor(g->parts.who, s.mark & ACTOR_MASK);
+		who_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
+	} else {
+		who_is(p, outside_program(), HOW_OUTSIDE);
+		p->f.uid = s.uid;
+		p->outside = true;
+		g->stats.outside++;
+	}
+	may_ask(p);
+}
+
+void gate_take_plain(void *gate, struct dns_query *q)
+{
+	struct gate *g = gate;
+	struct pass *p = pass_new(g, q);
+
+	if (!p) {
+		query_drop(q);
+		return;
+	}
+	g->stats.queries++;
+	if (g->parts.basic)
+		who_basic(p);
+	else
+		who_plain(p);
+}
+
+/* --- may ------------------------------------------------------------------------------ */
+
+static void fetch(struct pass *p);
+
+/* PTR of an address this program was just given: it may know its name */
+static bool own_reverse(struct pass *p)
+{
+	struct addr a;
+
+	return p->q->q.type == TYPE_PTR && host_reverse_parse(p->q->q.name, &a) == 0 &&
+	       (grant_by_addr(p->g->book, p->actor, &a) || addr_zone(&a) == ZONE_LOCALHOST);
+}
+
+static void may_ask(struct pass *p)
+{
+	struct gate *g = p->g;
+	struct decision d;
+
+	p->generation = g->generation;
+	p->local_name = rules_local_name(p->q->q.name) ||
+			resolver_hosts_name(g->parts.resolver, p->q->q.name);
+	if (p->outside) {
+		p->f.verdict = VERDICT_ALLOW;
+		p->f.reason = REASON_OUTSIDE;
+		fetch(p);
+		return;
+	}
+	ruleset_at_name(g->rules, program_of(p), p->q->q.name, p->local_name,
+		clock_unix_ms() / 1000, &d);
+	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT && own_reverse(p))
+		d = (struct decision){ .verdict = VERDICT_ALLOW, .reason = REASON_FACTORY };
+	p->at_name = d.verdict;
+	pass_decided(p, &d);
+	if (d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_UNDECIDED)
+		fetch(p);
+	else
+		finish(p);
+}
+
+/* --- answer --------------------------------------------------------------------------- */
+
+static void judged(struct pass *p);
+
+static void on_answer(void *ctx, int r, const struct answer *a)
+{
+	struct pass *p = ctx;
+
+	p->asking = NULL;
+	if (r < 0) {
+		p->f.verdict = VERDICT_ALLOW;
+		p->f.reason = REASON_UPSTREAM;
+		p->error = r;
+		finish(p);
+		return;
+	}
+	p->answer = a;
+	p->f.cached = a->cached;
+	p->g->stats.cached += a->cached;
+	judged(p);
+	/* held while the kernel is asked; the reply is out otherwise */
+}
+
+static void fetch(struct pass *p)
+{
+	struct gate *g = p->g;
+	int n = resolver_local(g->parts.resolver, &p->q->q, p->q->msg, p->local,
+		sizeof(p->local));
+	int r;
+
+	if (n > 0 && wire_answer_read(p->local, (size_t)n, &p->local_read) == 0) {
+		p->local_len = (size_t)n;
+		p->f.reason = p->f.reason == REASON_NONE ? REASON_LOCAL : p->f.reason;
+		judged(p);
+		return;
+	}
+	r = resolver_ask(g->parts.resolver, &p->q->q, on_answer, p, &p->asking);
+	if (r < 0)
+		on_answer(p, r, NULL);
+}
+
+/* --- where, open ---------------------------------------------------------------------- */
+
+static void on_open(void *ctx, int r)
+{
+	struct pass *p = ctx;
+
+	p->waiting--;
+	if (r < 0 && !p->dead) {
+		p->f.reason = REASON_KERNEL;
+		p->error = r;
+		p->g->stats.kernel_failed++;
+		pass_open_failed(p);
+	} else if (!p->dead && p->generation != p->g->generation) {
+		/* the rules changed while it waited: nothing of it is out yet */
+		pass_forget_answer(p);
+		may_ask(p);
+		return;
+	}
+	finish(p);
+}
+
+static void judged(struct pass *p)
+{
+	const struct program *who = program_of(p);
+	struct batch *b;
+
+	judge(p, who);
+	if (p->f.verdict != VERDICT_ALLOW || p->outside || p->nopen == 0) {
+		finish(p);
+		return;
+	}
+	b = pass_open(p, who);
+	if (!b) {
+		finish(p); /* everything stands open already */
+		return;
+	}
+	if (p->answer && !p->held)
+		p->held = answer_hold(p->answer);
+	p->waiting++;
+	p->deadline_ms = MIN(p->deadline_ms, clock_boot_ms() + KERNEL_DEADLINE_MS);
+	batch_send(b, on_open, p);
+}
+
+/* --- out ------------------------------------------------------------------------------ */
+
+static void why_text(const struct pass *p, char *out, size_t max)
+{
+	struct rule_info rule;
+	struct text t = text_into(out, max);
+
+	if (p->f.rule && ruleset_find(p->g->rules, p->f.rule, &rule))
+		text_addf(&t, "scupper: rule %u: %s", p->f.rule, rule.text);
+	else
+		text_addf(&t, "scupper: %s", reason_text(p->f.reason));
+}
+
+static int refuse(struct pass *p, uint8_t *out, size_t room)
+{
+	static const uint8_t zero[16];
+	const struct wire_query *q = &p->q->q;
+	enum rcode rcode = RCODE_NXDOMAIN;
+	char why[160];
+
+	why_text(p, why, sizeof(why));
+	if (p->g->conf.refusal == GATE_ZERO && (q->type == TYPE_A || q->type == TYPE_AAAA)) {
+		struct addr a = q->type == TYPE_A ? addr_v4(zero) : addr_v6(zero);
+
+		return wire_local(q, p->q->msg, &a, 1, 2, out, room);
+	}
+	if (p->g->conf.refusal == GATE_REFUSED)
+		rcode = RCODE_REFUSED;
+	return wire_error(q, p->q->msg, p->q->len, rcode, EDE_BLOCKED, why, out, room);
+}
+
+static int reply(struct pass *p, uint8_t *out, size_t room)
+{
+	const struct wire_query *q = &p->q->q;
+	const struct answer *a = p->held ? p->held : p->answer;
+	struct wire_edit e = {
+		.cut = p->ncut ? p->cut : NULL,
+		.cut_hints = p->cut_hints,
+		.max = query_room(p->q),
+		.ede = EDE_NONE,
+		.ttl_max = 86400,
+	};
+
+	if (p->f.verdict == VERDICT_DENY)
+		return refuse(p, out, room);
+	if (p->f.reason == REASON_UPSTREAM)
+		return wire_error(q, p->q->msg, p->q->len, RCODE_SERVFAIL, EDE_NO_REACHABLE,
+			"scupper: no upstream answered", out, room);
+	if (p->f.reason == REASON_KERNEL)
+		return wire_error(q, p->q->msg, p->q->len, RCODE_SERVFAIL, EDE_OTHER,
+			"scupper: the kernel did not take the address", out, room);
+	if (p->local_len)
+		return wire_reply(q, p->q->msg, p->local, p->local_len, &e, out, room);
+	if (!a)
+		return wire_error(q, p->q->msg, p->q->len, RCODE_SERVFAIL, EDE_OTHER, NULL, out,
+			room);
+	e.age_s = a->age_s;
+	return wire_reply(q, p->q->msg, a->msg, a->len, &e, out, room);
+}
+
+/* --- tell ----------------------------------------------------------------------------- */
+
+static void tell(struct pass *p)
+{
+	const struct program *who = p->outside && !p->own ? outside_program() : program_of(p);
+	struct process process;
+	const struct process *known = NULL;
+
+	if (!actor_may_tell(p->g, p->actor, p->f.end_ms)) {
+		p->g->stats.events_lost++;
+		return;
+	}
+	if (p->own)
+		known = &p->own->process;
+	else if (p->f.pid && who_process(p->g->parts.who, p->f.pid, &process) == 0 &&
+		 process.start == p->start)
+		known = &process;
+	flow_tell(p->g, &p->f, who, known);
+}
+
+static void finish(struct pass *p)
+{
+	uint8_t *out = p->g->reply;
+	int n;
+
+	if (!p->done) {
+		p->done = true;
+		pass_unlink(p);
+		n = reply(p, out, sizeof(p->g->reply));
+		if (n > 0) {
+			p->f.rcode = (uint16_t)(out[3] & 15);
+			query_reply(p->q, out, (size_t)n);
+		} else {
+			query_drop(p->q);
+		}
+		p->g->stats.denied += p->f.verdict == VERDICT_DENY;
+		p->f.end_ms = clock_unix_ms();
+		p->f.took_us = (uint32_t)MIN(clock_boot_us() - p->came_us, UINT32_MAX);
+		tell(p);
+		p->q = NULL;
+	}
+	if (p->asking)
+		resolver_cancel(p->asking);
+	p->asking = NULL;
+	if (p->waiting)
+		return; /* the kernel's or /proc's answer is still to come: it ends the pass */
+	pass_forget_answer(p);
+	pass_free(p);
+}
+
+/* --- the gate itself ------------------------------------------------------------------ */
+
+static void on_sweep(uv_timer_t *timer)
+{
+	struct gate *g = timer->data;
+	int64_t now = clock_boot_ms();
+	struct pass *p = g->oldest, *newer;
+
+	for (; p; p = newer) {
+		newer = p->newer;
+		if (p->deadline_ms > now)
+			continue;
+		p->dead = true;
+		p->f.verdict = VERDICT_ALLOW;
+		p->f.reason = p->waiting && p->answer ? REASON_KERNEL : REASON_UPSTREAM;
+		finish(p);
+	}
+	grant_expire(g->book, now);
+}
+
+void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
+	const struct program *p, enum how how)
+{
+	memset(f, 0, sizeof(*f));
+	f->id = ++g->next_flow;
+	f->start_ms = clock_unix_ms();
+	f->kind = (uint8_t)kind;
+	f->how = (uint8_t)how;
+	f->actor = p->actor;
+	f->serial = p->serial;
+	f->uid = p->uid;
+}
+
+void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
+	const struct process *process)
+{
+	g->calls.flow(g->calls.ctx, f, p, process);
+}
+
+const struct ruleset *gate_rules(const struct gate *g)
+{
+	return g->rules;
+}
+
+void gate_rules_set(struct gate *g, struct ruleset *rs)
+{
+	ruleset_free(g->rules);
+	g->rules = rs;
+	g->generation++;
+	review(g);
+}
+
+static void free_handle(uv_handle_t *h)
+{
+	free(h);
+}
+
+int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
+	const struct gate_parts *parts, const struct gate_calls *calls, struct gate **out)
+{
+	struct gate *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return -ENOMEM;
+	g->loop = loop;
+	g->conf = *conf;
+	g->parts = *parts;
+	g->calls = *calls;
+	g->next_flow = (uint64_t)clock_unix_ms() << 20; /* ids go on over restarts */
+	g->actors = calloc(ACTOR_MASK + 1, sizeof(*g->actors));
+	g->sweep = malloc(sizeof(*g->sweep));
+	if (!g->actors || !g->sweep || grant_book_new(&g->book) < 0 ||
+		live_new(&g->live) < 0) {
+		free(g->sweep);
+		g->sweep = NULL;
+		gate_close(g);
+		return -ENOMEM;
+	}
+	uv_timer_init(loop, g->sweep);
+	g->sweep->data = g;
+	uv_timer_start(g->sweep, on_sweep, 500, 500);
+	*out = g;
+	return 0;
+}
+
+void gate_close(struct gate *g)
+{
+	struct pass *p;
+
+	if (!g)
+		return;
+	if (g->sweep)
+		uv_close((uv_handle_t *)g->sweep, free_handle);
+	while ((p = g->oldest)) {
+		p->dead = true;
+		p->waiting = 0; /* the parts that would answer are closed already */
+		p->f.reason = REASON_UPSTREAM;
+		finish(p);
+	}
+	while ((p = g->spare)) {
+		g->spare = p->older;
+		free(p);
+	}
+	live_free(g->live);
+	grant_book_free(g->book);
+	ruleset_free(g->rules);
+	free(g->actors);
+	free(g);
+}
+
+void gate_stats(const struct gate *g, struct gate_stats *out)
+{
+	*out = g->stats;
+	out->grants = grant_count(g->book);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * gate.h - let them or not: the only place where names, programs, rules and the kernel's
+ * sets meet. gate.c has the one natural way of a query, a stage a line.
+ *
+ * Glossary. pass: one query on its way through. grant: what an approved answer opened.
+ * whole verdict: what the kernel is told once for all of a program's traffic. review: going
+ * over everything that stands open after the rules changed.
+ *
+ * One thread, the loop's. Parts are borrowed and must outlive the gate. */
+#ifndef GATE_GATE_H
+#define GATE_GATE_H
+
+#include "base/flow.h"
+#include "base/instance.h"
+#include "nft/ct.h"
+#include "nft/nflog.h"
+#include "nft/nft.h"
+#include "resolver/listen.h"
+#include "rules/rules.h"
+#include "who/who.h"
+
+struct uv_loop_s;
+struct gate;
+struct resolver;
+struct basic;
+struct diag;
+
+enum gate_refusal { GATE_NXDOMAIN, GATE_ZERO, GATE_REFUSED };
+
+struct gate_conf {
+	const struct instance *instance;
+	enum verdict default_out, default_in;
+	enum gate_refusal refusal;
+	bool upstream_public; /* an upstream has an internet address: the rebinding guard then
+			       * also cuts private addresses */
+	bool first_start;     /* what only the default would deny may go on */
+};
+
+struct gate_parts {
+	struct resolver *resolver;
+	struct who *who;      /* NULL in basic mode */
+	struct basic *basic;  /* NULL in BPF mode */
+	struct nft *nft;      /* NULL in basic mode */
+	struct diag *diag;    /* for queries that were not redirected */
+	const char *scope;    /* cgroup path as programs show it, for basic mode */
+};
+
+struct gate_calls {
+	void *ctx;
+	/* a query or a connection, decided; again with the same id when it changed.
+	 * process is NULL where it is not known. All borrowed. */
+	void (*flow)(void *ctx, const struct flow *f, const struct program *p,
+		const struct process *process);
+	/* somebody took our table away: open it anew and call gate_table_back() */
+	void (*table_lost)(void *ctx);
+};
+
+int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
+	const struct gate_parts *parts, const struct gate_calls *calls, struct gate **out);
+void gate_close(struct gate *g); /* NULL is fine */
+
+/* The gate takes the ruleset (and frees the one before), then reviews: elements are put and
+ * taken, and live flows that no rule covers any more are ended. */
+void gate_rules_set(struct gate *g, struct ruleset *rs);
+const struct ruleset *gate_rules(const struct gate *g);
+
+/* listener_take for both listeners: redirected (private) and plain */
+void gate_take_redirected(void *gate, struct dns_query *q);
+void gate_take_plain(void *gate, struct dns_query *q);
+
+/* news of the other parts, to be called by whoever opened them */
+void gate_actor_new(void *gate, const struct program *p);
+void gate_actor_idle(void *gate, const struct program *p);
+void gate_conntrack(void *gate, const struct ct_flow *f);
+void gate_refused(void *gate, const struct nflog_packet *p);
+
+/* elements found in the kernel by a new core; call before the first gate_rules_set, which
+ * then judges them by today's rules */
+void gate_restore(struct gate *g, const struct nft_element *els, size_t n);
+/* everything that must stand in a new table; the caller frees *out */
+int gate_elements(struct gate *g, struct nft_element **out, size_t *n);
+void gate_table_back(struct gate *g, struct nft *nft);
+
+/* judge sockets that existed before us; done at the end */
+int gate_adopt(struct gate *g, void (*done)(void *ctx, unsigned found), void *ctx);
+
+struct gate_stats {
+	uint64_t queries, denied, cached, kernel_failed, unknown, outside, flows, refused,
+		events_lost, grants, actors;
+};
+void gate_stats(const struct gate *g, struct gate_stats *out);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * internal.h - what the gate's own files share. */
+#ifndef GATE_INTERNAL_H
+#define GATE_INTERNAL_H
+
+#include "gate/gate.h"
+#include "gate/grant.h"
+#include "resolver/resolver.h"
+
+#include <uv.h>
+
+enum {
+	PASSES_MAX = 20000,
+	PASS_DEADLINE_MS = 12000,  /* a query that is older is answered SERVFAIL */
+	KERNEL_DEADLINE_MS = 2000, /* so is one whose element is this late */
+	EVENTS_BURST = 4000,       /* of one actor, then EVENTS_PER_S */
+	EVENTS_PER_S = 200,
+	LIVE_MAX = 16384,
+	CUT_WORDS = 16,            /* records of an answer that can be cut */
+};
+
+/* what the gate keeps of each number */
+struct actor_state {
+	uint64_t serial;          /* 0: not met */
+	struct whole whole;
+	uint64_t generation;      /* of the rules that whole was computed from */
+	uint8_t out, in, local;   /* what the kernel was told: enum verdict, NONE nothing */
+	uint8_t factory;          /* bit per enum nft_factory */
+	int64_t events_ms;        /* when tokens was right */
+	uint32_t tokens;
+};
+
+struct gate {
+	uv_loop_t *loop;
+	struct gate_conf conf;
+	struct gate_parts parts;
+	struct gate_calls calls;
+	struct ruleset *rules;
+	uint64_t generation;      /* of the rules: a pass that slept is judged again */
+	struct grant_book *book;
+	struct actor_state *actors; /* by number */
+	struct pass *oldest, *newest, *spare;
+	size_t npasses;
+	struct live_book *live;
+	uv_timer_t *sweep;
+	uint64_t next_flow;
+	bool table_lost;
+	struct gate_stats stats;
+	uint8_t reply[WIRE_MAX];
+};
+
+struct actor_state *actor_of(struct gate *g, const struct program *p);
+/* computes the whole verdicts anew and adds to the batch what the kernel must be told */
+struct batch;
+void actor_tell(struct gate *g, const struct program *p, struct batch *b);
+bool actor_may_tell(struct gate *g, uint32_t actor, int64_t now_ms);
+
+/* a batch of changes for the kernel; NULL-safe: a batch that could not grow fails whole */
+struct batch *batch_new(struct gate *g);
+void batch_put(struct batch *b, const struct nft_element *el);
+void batch_take(struct batch *b, const struct nft_element *el);
+unsigned batch_count(const struct batch *b);
+/* takes the batch; done is called once, on the loop, r 0 or -errno (at once if empty) */
+void batch_send(struct batch *b, void (*done)(void *ctx, int r), void *ctx);
+/* run in the kernel's thread after everything given before */
+int kernel_call(struct gate *g, int (*call)(void *ctx), void *ctx,
+	void (*done)(void *ctx, int r));
+
+/* all elements of a grant that nobody shares */
+void batch_take_grant(struct batch *b, struct gate *g, const struct grant *gr);
+void batch_put_grant(struct batch *b, struct gate *g, const struct grant *gr,
+	int64_t now_ms);
+
+/* fills who, id and time of a record */
+void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
+	const struct program *p, enum how how);
+void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
+	const struct process *process);
+
+/* live flows, by conntrack's events (news.c) */
+int live_new(struct live_book **out);
+void live_free(struct live_book *l);
+
+void review(struct gate *g);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Where an answer leads. CNAME targets are judged by rules alone (the default speaks of what
+ * was asked, not of a provider's aliases), addresses by (name asked, address). What may not
+ * be is cut; if no address is left the whole answer is a refusal.
+ */
+#include "gate/pass.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/text.h"
+
+#include <string.h>
+
+void pass_clear(struct pass *p)
+{
+	memset(p, 0, offsetof(struct pass, open));
+	p->came_us = clock_boot_us();
+}
+
+void pass_own(struct own_program *own, const struct program *who,
+	const struct process *process)
+{
+	own->program = *who;
+	own->process = *process;
+	own->program.npaths = who->npaths ? 1 : 0;
+	own->program.paths[0] = own->program.path;
+}
+
+void pass_forget_answer(struct pass *p)
+{
+	if (p->held)
+		answer_release(p->held);
+	p->held = NULL;
+	p->answer = NULL;
+	wire_answer_done(&p->local_read);
+	p->local_len = 0;
+}
+
+void pass_decided(struct pass *p, const struct decision *d)
+{
+	p->decision = *d;
+	p->f.verdict = (uint8_t)d->verdict;
+	p->f.reason = (uint8_t)d->reason;
+	p->f.rule = d->rule;
+}
+
+static void cut(struct pass *p, const struct wire_answer_item *i)
+{
+	unsigned word = i->rr / 64u;
+
+	if (i->lead == LEAD_HINT) {
+		p->cut_hints = true;
+		return;
+	}
+	if (word >= CUT_WORDS || (p->cut[word] >> (i->rr % 64) & 1))
+		return;
+	p->cut[word] |= (uint64_t)1 << (i->rr % 64);
+	p->ncut++;
+}
+
+/* an upstream must not lead a program to this machine or its network (DNS rebinding) */
+static bool rebinds(const struct pass *p, const struct addr *a)
+{
+	enum zone z = addr_zone(a);
+
+	if (p->local_len)
+		return false; /* from the hosts file, or localhost itself */
+	if (z == ZONE_LOCALHOST)
+		return true;
+	return p->g->conf.upstream_public && (z == ZONE_LAN || z == ZONE_MULTICAST);
+}
+
+static bool denied_name(const struct pass *p, const struct program *who, const char *name,
+	int64_t now_s, struct decision *d)
+{
+	ruleset_at_name(p->g->rules, who, name, rules_local_name(name), now_s, d);
+	return d->verdict == VERDICT_DENY && d->reason == REASON_RULE;
+}
+
+static void open_add(struct pass *p, const struct wire_answer_item *i,
+	const struct grant *shape, uint32_t rule)
+{
+	struct open_addr *o;
+
+	for (unsigned k = 0; k < p->nopen; k++)
+		if (addr_cmp(&p->open[k].addr, &i->addr) == 0)
+			return;
+	o = &p->open[p->nopen++];
+	o->addr = i->addr;
+	o->ttl = i->ttl;
+	o->rule = rule;
+	o->shape.n = shape->n;
+	memcpy(o->shape.at, shape->at, shape->n * sizeof(shape->at[0]));
+}
+
+/* may this program reach that address under the name it asked for? */
+static bool judge_addr(struct pass *p, const struct program *who,
+	const struct wire_answer_item *i, int64_t now_s, struct decision *why)
+{
+	struct target to = { .name = p->q->q.name, .addr = &i->addr, .dir = FLOW_OUT,
+		.local_name = p->local_name };
+	struct port_verdicts v;
+	struct grant shape;
+
+	if (rebinds(p, &i->addr)) {
+		*why = (struct decision){ .verdict = VERDICT_DENY, .reason = REASON_REBIND };
+		return false;
+	}
+	if (p->outside)
+		return true;
+	if (p->decision.reason == REASON_FACTORY)
+		return true; /* a PTR: it leads nowhere new */
+	if (p->nopen == OPEN_MAX)
+		return false; /* more addresses than anybody tries: cut, never leaked */
+	ruleset_ports(p->g->rules, who, &to, now_s, &v);
+	*why = *grant_decision(&v);
+	if (!grant_shape(&shape, &v))
+		return false;
+	open_add(p, i, &shape, why->rule);
+	return true;
+}
+
+static void refuse_for(struct pass *p, const struct decision *d, enum reason reason,
+	const char *name)
+{
+	p->f.verdict = VERDICT_DENY;
+	p->f.reason = (uint8_t)reason;
+	p->f.rule = d->rule;
+	p->nopen = 0;
+	if (name)
+		text_copy(p->f.other, sizeof(p->f.other), name);
+}
+
+static void remember(struct pass *p, const struct wire_answer_item *i)
+{
+	if (p->f.nanswers < FLOW_ANSWERS_MAX)
+		p->f.answers[p->f.nanswers++] = i->addr;
+}
+
+void judge(struct pass *p, const struct program *who)
+{
+	const struct wire_answer *a = p->local_len ? &p->local_read : p->answer->read;
+	int64_t now_s = clock_unix_ms() / 1000;
+	struct decision last = { 0 }, allowed = { 0 }, d;
+	unsigned good = 0, bad = 0;
+
+	p->nopen = 0;
+	p->ncut = 0;
+	p->cut_hints = false;
+	p->f.nanswers = 0;
+	memset(p->cut, 0, sizeof(p->cut));
+	for (unsigned k = 0; k < a->nitems; k++) {
+		const struct wire_answer_item *i = &a->items[k];
+
+		if (i->lead == LEAD_CNAME || i->lead == LEAD_TARGET) {
+			if (p->outside || !denied_name(p, who, i->name, now_s, &d))
+				continue;
+			refuse_for(p, &d, REASON_CNAME, i->name);
+			return;
+		}
+		if (i->rr / 64u < CUT_WORDS && judge_addr(p, who, i, now_s, &d)) {
+			good++;
+			allowed = d;
+			remember(p, i);
+		} else {
+			bad++;
+			last = d;
+			cut(p, i);
+		}
+	}
+	if (bad && !good && !p->cut_hints) {
+		refuse_for(p, &last, last.reason == REASON_REBIND ? REASON_REBIND
+								  : REASON_ADDRESS,
+			NULL);
+		return;
+	}
+	p->f.verdict = VERDICT_ALLOW;
+	if (p->at_name == VERDICT_UNDECIDED && good) {
+		p->f.reason = (uint8_t)allowed.reason;
+		p->f.rule = allowed.rule;
+	}
+}
+
+/* does the kernel let this program out to anywhere already? then no element is needed */
+static bool covered(const struct gate *g, const struct program *who,
+	const struct open_addr *o)
+{
+	const struct actor_state *a = &g->actors[who->actor & ACTOR_MASK];
+
+	if (addr_zone(&o->addr) == ZONE_LOCALHOST)
+		return true; /* the loopback rule or its opposite: told by actor, not address */
+	return a->serial == who->serial && a->out == VERDICT_ALLOW &&
+	       a->generation == g->generation && o->shape.n == 1 &&
+	       o->shape.at[0].set == NFT_PASS;
+}
+
+/* is what stands good for as long as the reply will be believed? */
+static bool stands(const struct grant *gr, const struct open_addr *o, bool cover,
+	int64_t now_ms)
+{
+	int64_t until = now_ms + MAX((int64_t)o->ttl * 1000, GRANT_NEAR_MS);
+
+	return gr->expires_ms >= until && (gr->in_kernel || cover) &&
+	       grant_same_shape(gr, &o->shape);
+}
+
+static void open_one(struct pass *p, const struct program *who, struct open_addr *o,
+	int64_t now_ms, struct batch **b)
+{
+	struct gate *g = p->g;
+	bool cover = covered(g, who, o);
+	struct grant *evicted, *gr = grant_get(g->book, p->actor, &o->addr, p->q->q.name,
+		&evicted);
+
+	if (evicted) {
+		if (!*b)
+			*b = batch_new(g);
+		batch_take_grant(*b, g, evicted);
+		grant_discard(evicted);
+	}
+	if (!gr)
+		return;
+	grant_use(g->book, gr);
+	if (gr->n && stands(gr, o, cover, now_ms))
+		return;
+	if (gr->in_kernel && !grant_same_shape(gr, &o->shape)) {
+		if (!*b)
+			*b = batch_new(g);
+		batch_take_grant(*b, g, gr);
+	}
+	gr->n = o->shape.n;
+	memcpy(gr->at, o->shape.at, o->shape.n * sizeof(o->shape.at[0]));
+	gr->rule = o->rule;
+	gr->expires_ms = MAX(gr->expires_ms,
+		now_ms + MAX((int64_t)o->ttl * 1000 + 1000, GRANT_LEAST_MS));
+	if (cover && !gr->in_kernel)
+		return;
+	gr->in_kernel = true;
+	if (!*b)
+		*b = batch_new(g);
+	batch_put_grant(*b, g, gr, now_ms);
+}
+
+struct batch *pass_open(struct pass *p, const struct program *who)
+{
+	int64_t now_ms = clock_boot_ms();
+	struct batch *b = NULL;
+
+	if (!p->g->parts.nft)
+		return NULL;
+	for (unsigned i = 0; i < p->nopen; i++)
+		open_one(p, who, &p->open[i], now_ms, &b);
+	return b;
+}
+
+void pass_open_failed(struct pass *p)
+{
+	for (unsigned i = 0; i < p->nopen; i++) {
+		struct grant *g = grant_find(p->g->book, p->actor, &p->open[i].addr,
+			p->f.name);
+
+		if (!g)
+			continue;
+		grant_remove(p->g->book, g);
+		grant_discard(g);
+	}
+}

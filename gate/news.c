@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the kernel did by itself: flows it let through (conntrack events) and packets it
+ * refused (NFLOG). Both are named by the grants, judged by the rules and told. Where the
+ * kernel did not know yet what the rules say of a literal address, it is told now: a refusal
+ * that a rule would allow opens the way for the program's next try; a flow that a rule
+ * denies (only under default=allow can it have come this far) is shut and ended.
+ */
+#include "gate/internal.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/text.h"
+#include "who/diag.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct live {
+	struct table_node node;
+	uint32_t id;
+	struct flow f;
+};
+
+struct live_book {
+	struct table table;
+};
+
+int live_new(struct live_book **out)
+{
+	struct live_book *l = calloc(1, sizeof(*l));
+
+	if (!l || table_init(&l->table, LIVE_MAX) < 0) {
+		free(l);
+		return -ENOMEM;
+	}
+	*out = l;
+	return 0;
+}
+
+static void live_drop(struct live_book *l, struct table_node *n)
+{
+	table_remove(&l->table, n);
+	free(container_of(n, struct live, node));
+}
+
+void live_free(struct live_book *l)
+{
+	if (!l)
+		return;
+	while (l->table.oldest)
+		live_drop(l, l->table.oldest);
+	table_done(&l->table);
+	free(l);
+}
+
+static bool live_is(const struct table_node *n, const void *key)
+{
+	return container_of(n, const struct live, node)->id == *(const uint32_t *)key;
+}
+
+static struct live *live_find(struct live_book *l, uint32_t id)
+{
+	struct table_node *n = table_find(&l->table, table_hash(&l->table, &id, sizeof(id)),
+		live_is, &id);
+
+	return n ? container_of(n, struct live, node) : NULL;
+}
+
+static void live_add(struct live_book *l, uint32_t id, const struct flow *f)
+{
+	struct live *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return;
+	if (l->table.count == LIVE_MAX)
+		live_drop(l, l->table.oldest);
+	v->id = id;
+	v->f = *f;
+	table_add(&l->table, &v->node, table_hash(&l->table, &id, sizeof(id)));
+}
+
+/* names the flow by what opened its address, and judges it */
+static void name_and_judge(struct gate *g, struct flow *f, const struct program *p,
+	struct decision *d)
+{
+	struct grant *gr = f->dir == FLOW_OUT ? grant_by_addr(g->book, f->actor, &f->addr)
+					      : NULL;
+	struct target to = { .addr = &f->addr, .port = f->port, .proto = f->proto,
+		.dir = (enum flow_dir)f->dir };
+
+	if (gr && gr->name[0]) {
+		text_copy(f->name, sizeof(f->name), gr->name);
+		to.name = f->name;
+		to.local_name = rules_local_name(f->name);
+	}
+	ruleset_decide(g->rules, p, &to, clock_unix_ms() / 1000, d);
+	f->verdict = (uint8_t)d->verdict;
+	f->reason = (uint8_t)d->reason;
+	f->rule = d->rule;
+}
+
+static void tell(struct gate *g, const struct flow *f, const struct program *p)
+{
+	if (!actor_may_tell(g, f->actor, clock_unix_ms())) {
+		g->stats.events_lost++;
+		return;
+	}
+	flow_tell(g, f, p, NULL);
+}
+
+struct ending {
+	struct instance instance;
+	uint32_t actor;
+	struct addr dst;
+	uint16_t port;
+	uint8_t proto;
+};
+
+static int end_one(void *ctx)
+{
+	struct ending *e = ctx;
+	struct diag *d;
+	int r = diag_open(&d);
+
+	if (r < 0)
+		return r;
+	diag_end(d, instance_mark(&e->instance, e->actor), MARK_ACTOR_BITS, &e->dst, e->port);
+	diag_close(d);
+	return ct_delete(&e->instance, e->actor, &e->dst, e->proto, e->port);
+}
+
+static void ended(void *ctx, int r)
+{
+	(void)r; /* gone by itself, or the next packet is refused */
+	free(ctx);
+}
+
+/* a literal address that a rule denies, met under default=allow: shut, then ended */
+static void shut(struct gate *g, const struct flow *f)
+{
+	struct nft_element el = { .set = NFT_REFUSE_SVC, .actor = f->actor, .addr = f->addr,
+		.proto = f->proto, .port = f->port, .timeout_ms = GRANT_LEAST_MS,
+		.rule = f->rule };
+	struct ending *e = calloc(1, sizeof(*e));
+	struct batch *b = batch_new(g);
+
+	batch_put(b, &el);
+	batch_send(b, NULL, NULL);
+	if (!e)
+		return;
+	*e = (struct ending){ *g->conf.instance, f->actor, f->addr, f->port, f->proto };
+	if (kernel_call(g, end_one, e, ended) < 0)
+		free(e);
+}
+
+static bool this_machine(const struct ct_flow *f)
+{
+	return addr_cmp(&f->src, &f->dst) == 0 || addr_zone(&f->dst) == ZONE_LOCALHOST;
+}
+
+static void flow_begins(struct gate *g, const struct ct_flow *c)
+{
+	const struct program *p = who_actor(g->parts.who, c->actor);
+	struct decision d;
+	struct flow f;
+
+	flow_begin(g, &f, FLOW_CONN, p, p->known ? HOW_KERNEL : HOW_NOBODY);
+	f.proto = c->proto;
+	f.dir = c->inbound ? FLOW_IN : FLOW_OUT;
+	f.addr = c->inbound ? c->src : c->dst;
+	f.port = c->dport;
+	f.state = FLOW_LIVE;
+	name_and_judge(g, &f, p, &d);
+	if (d.verdict == VERDICT_DENY && !c->inbound && !this_machine(c) &&
+		g->conf.default_out == VERDICT_ALLOW)
+		shut(g, &f);
+	else if (d.verdict == VERDICT_DENY) {
+		/* the table let it through, by a factory rule or as this machine's own */
+		f.verdict = VERDICT_ALLOW;
+		f.reason = REASON_FACTORY;
+		f.rule = 0;
+	}
+	g->stats.flows++;
+	live_add(g->live, c->id, &f);
+	tell(g, &f, p);
+}
+
+void gate_conntrack(void *gate, const struct ct_flow *c)
+{
+	struct gate *g = gate;
+	struct live *v;
+
+	if (!g->rules)
+		return;
+	if (!c->ended) {
+		flow_begins(g, c);
+		return;
+	}
+	v = live_find(g->live, c->id);
+	if (!v)
+		return;
+	v->f.state = FLOW_DONE;
+	v->f.end_ms = clock_unix_ms();
+	v->f.rx = c->rx;
+	v->f.tx = c->tx;
+	tell(g, &v->f, who_actor(g->parts.who, v->f.actor));
+	live_drop(g->live, &v->node);
+}
+
+/* a rule allows this literal address: open it for the next try */
+static void open_literal(struct gate *g, const struct program *p, const struct flow *f)
+{
+	struct target to = { .addr = &f->addr, .dir = FLOW_OUT };
+	int64_t now_ms = clock_boot_ms();
+	struct port_verdicts v;
+	struct grant *gr, *evicted, shape;
+	struct batch *b;
+
+	ruleset_ports(g->rules, p, &to, clock_unix_ms() / 1000, &v);
+	if (!grant_shape(&shape, &v))
+		return;
+	gr = grant_get(g->book, f->actor, &f->addr, "", &evicted);
+	b = batch_new(g);
+	if (evicted) {
+		batch_take_grant(b, g, evicted);
+		grant_discard(evicted);
+	}
+	if (gr) {
+		gr->n = shape.n;
+		memcpy(gr->at, shape.at, shape.n * sizeof(shape.at[0]));
+		gr->rule = f->rule;
+		gr->expires_ms = now_ms + GRANT_LEAST_MS;
+		gr->in_kernel = true;
+		batch_put_grant(b, g, gr, now_ms);
+	}
+	batch_send(b, NULL, NULL);
+}
+
+void gate_refused(void *gate, const struct nflog_packet *c)
+{
+	struct gate *g = gate;
+	const struct program *p;
+	struct decision d;
+	struct flow f;
+
+	if (!g->rules)
+		return;
+	p = who_actor(g->parts.who, c->actor);
+	flow_begin(g, &f, FLOW_CONN, p, p->known ? HOW_KERNEL : HOW_NOBODY);
+	f.proto = c->proto;
+	f.dir = c->inbound ? FLOW_IN : FLOW_OUT;
+	f.addr = c->inbound ? c->src : c->dst;
+	f.port = c->dport;
+	f.state = FLOW_REFUSED;
+	f.end_ms = f.start_ms;
+	name_and_judge(g, &f, p, &d);
+	if (d.verdict == VERDICT_ALLOW && f.dir == FLOW_OUT && !f.name[0] &&
+		strcmp(c->why, "default") == 0)
+		open_literal(g, p, &f);
+	if (d.verdict == VERDICT_ALLOW) {
+		f.reason = REASON_NO_GRANT;
+		f.verdict = VERDICT_DENY;
+	}
+	g->stats.refused++;
+	tell(g, &f, p);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * pass.h - one query on its way through the gate. */
+#ifndef GATE_PASS_H
+#define GATE_PASS_H
+
+#include "gate/internal.h"
+#include "who/basic.h"
+
+enum { OPEN_MAX = 64, LOCAL_REPLY_MAX = 4096 };
+
+/* basic mode, where no identity table stands behind a number */
+struct own_program {
+	struct program program;
+	struct process process;
+};
+
+struct pass {
+	/* pass_clear() zeroes from here */
+	struct gate *g;
+	struct dns_query *q;
+	struct pass *newer, *older;
+	int64_t deadline_ms, came_us;
+	uint64_t start;            /* of the process: f.pid alone may be another's by now */
+	struct own_program *own;
+	uint32_t actor;
+	uint64_t serial;
+	uint64_t generation;       /* the rules it was judged by */
+	enum verdict at_name;
+	struct decision decision;  /* what decided so far */
+	bool local_name, outside, done, dead;
+	int error;
+	unsigned waiting;          /* callbacks still to come */
+	struct asking *asking;
+	const struct answer *answer; /* for the current turn */
+	const struct answer *held;   /* counted */
+	struct wire_answer local_read;
+	size_t local_len;
+	bool cut_hints;
+	unsigned ncut, nopen;
+	uint64_t cut[CUT_WORDS];
+	struct flow f;
+	/* to here */
+	struct open_addr {
+		struct addr addr;
+		uint32_t ttl;
+		uint32_t rule;
+		struct grant shape;   /* only n and at are used */
+	} open[OPEN_MAX];
+	uint8_t local[LOCAL_REPLY_MAX];
+};
+
+void pass_clear(struct pass *p);
+void pass_own(struct own_program *own, const struct program *who,
+	const struct process *process);
+void pass_forget_answer(struct pass *p);
+void pass_decided(struct pass *p, const struct decision *d);
+
+/* Judges where the answer leads: sets verdict and reason, cut, and the addresses to open. */
+void judge(struct pass *p, const struct program *who);
+/* The changes the kernel needs for what was judged, or NULL if all of it stands already. */
+struct batch *pass_open(struct pass *p, const struct program *who);
+/* the kernel refused: the book forgets what it was about to say */
+void pass_open_failed(struct pass *p);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the kernel still knows from before, and what it must be told again. */
+#include "gate/internal.h"
+#include "base/clock.h"
+#include "base/macros.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void restore_grant(struct gate *g, const struct nft_element *el, int64_t now_ms)
+{
+	struct grant *evicted, *gr = grant_get(g->book, el->actor, &el->addr, el->name,
+		&evicted);
+
+	if (evicted)
+		grant_discard(evicted);
+	if (!gr || gr->n == GRANT_ELEMENTS_MAX)
+		return;
+	gr->at[gr->n++] = (struct grant_element){ .set = (uint8_t)el->set,
+		.proto = el->proto, .port = el->port };
+	gr->in_kernel = true;
+	gr->rule = el->rule;
+	gr->expires_ms = MAX(gr->expires_ms, now_ms + el->timeout_ms);
+}
+
+void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
+{
+	int64_t now_ms = clock_boot_ms();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct nft_element *el = &els[i];
+		struct actor_state *a = &g->actors[el->actor & ACTOR_MASK];
+		uint8_t verdict = el->accept ? VERDICT_ALLOW : VERDICT_DENY;
+
+		switch (el->set) {
+		case NFT_ACTOR:
+			a->out = verdict;
+			break;
+		case NFT_INBOUND:
+			a->in = verdict;
+			break;
+		case NFT_LOCAL_NO:
+			a->local = VERDICT_DENY;
+			break;
+		case NFT_FACTORY:
+			a->factory |= (uint8_t)(1 << el->factory);
+			break;
+		case NFT_EXEMPT_DNS:
+			break;
+		default:
+			restore_grant(g, el, now_ms);
+		}
+	}
+}
+
+struct list {
+	struct gate *g;
+	struct nft_element *els;
+	size_t n, max;
+	bool no_memory;
+	int64_t now_ms;
+};
+
+static void list_add(struct list *l, const struct nft_element *el)
+{
+	if (l->n == l->max) {
+		size_t max = l->max ? l->max * 2 : 256;
+		struct nft_element *more = realloc(l->els, max * sizeof(*more));
+
+		if (!more) {
+			l->no_memory = true;
+			return;
+		}
+		l->els = more;
+		l->max = max;
+	}
+	l->els[l->n++] = *el;
+}
+
+static void list_grant(void *ctx, struct grant *gr)
+{
+	struct list *l = ctx;
+	struct nft_element el;
+
+	for (unsigned i = 0; gr->in_kernel && i < gr->n && !l->no_memory; i++) {
+		grant_element(l->g->book, gr, i, l->now_ms, &el);
+		list_add(l, &el);
+	}
+}
+
+static void list_actor(struct list *l, uint32_t actor)
+{
+	const struct actor_state *a = &l->g->actors[actor];
+
+	if (a->out)
+		list_add(l, &(struct nft_element){ .set = NFT_ACTOR, .actor = actor,
+				    .accept = a->out == VERDICT_ALLOW });
+	if (a->in)
+		list_add(l, &(struct nft_element){ .set = NFT_INBOUND, .actor = actor,
+				    .accept = a->in == VERDICT_ALLOW });
+	if (a->local)
+		list_add(l, &(struct nft_element){ .set = NFT_LOCAL_NO, .actor = actor });
+	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++)
+		if (a->factory >> c & 1)
+			list_add(l, &(struct nft_element){ .set = NFT_FACTORY,
+					    .actor = actor, .factory = c });
+}
+
+int gate_elements(struct gate *g, struct nft_element **out, size_t *n)
+{
+	struct list l = { .g = g, .now_ms = clock_boot_ms() };
+
+	for (uint32_t actor = 0; actor <= ACTOR_MASK && !l.no_memory; actor++)
+		list_actor(&l, actor);
+	grant_each(g->book, list_grant, &l);
+	if (l.no_memory) {
+		free(l.els);
+		return -ENOMEM;
+	}
+	*out = l.els;
+	*n = l.n;
+	return 0;
+}
+
+void gate_table_back(struct gate *g, struct nft *nft)
+{
+	g->parts.nft = nft;
+	g->table_lost = false;
+	review(g);
+}

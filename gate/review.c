@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * After the rules changed. Theory of operation:
+ *   1. every number's whole verdict is computed anew and the maps are told;
+ *   2. every grant is judged anew: its elements go, change or come;
+ *   3. one batch, atomic; then, in the kernel's thread, conntrack is read;
+ *   4. every live flow is judged by what stands now; one that nothing covers is ended:
+ *      its socket is destroyed, then its conntrack entry deleted (the other order lets the
+ *      flow be picked up again).
+ * A review that begins while one is under way simply follows it: batches keep their order.
+ */
+#include "gate/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/macros.h"
+#include "who/diag.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+struct review {
+	struct gate *g;
+	struct batch *b;
+	int64_t now_ms, now_s;
+	uint64_t generation;
+	struct ct_flow *flows;  /* live ones, then those to end */
+	size_t nflows;
+	struct instance instance;
+};
+
+static void tell_actor(void *ctx, const struct program *p)
+{
+	struct review *v = ctx;
+
+	actor_tell(v->g, p, v->b);
+}
+
+/* does the kernel let all of this number's traffic pass? */
+static bool whole_allows(const struct gate *g, const struct program *p)
+{
+	return g->actors[p->actor & ACTOR_MASK].out == VERDICT_ALLOW;
+}
+
+static void review_grant(void *ctx, struct grant *gr)
+{
+	struct review *v = ctx;
+	struct gate *g = v->g;
+	const struct program *p = who_actor(g->parts.who, gr->actor);
+	struct target to = { .name = gr->name[0] ? gr->name : NULL, .addr = &gr->addr,
+		.dir = FLOW_OUT, .local_name = rules_local_name(gr->name) };
+	struct port_verdicts verdicts;
+	struct grant want;
+	bool any;
+
+	ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
+	any = grant_shape(&want, &verdicts);
+	if (!any) {
+		batch_take_grant(v->b, g, gr);
+		grant_remove(g->book, gr);
+		grant_discard(gr);
+		return;
+	}
+	gr->rule = grant_decision(&verdicts)->rule;
+	if (grant_same_shape(gr, &want) && (gr->in_kernel || whole_allows(g, p)))
+		return;
+	batch_take_grant(v->b, g, gr);
+	gr->n = want.n;
+	memcpy(gr->at, want.at, want.n * sizeof(want.at[0]));
+	gr->in_kernel = addr_zone(&gr->addr) != ZONE_LOCALHOST;
+	if (gr->in_kernel)
+		batch_put_grant(v->b, g, gr, v->now_ms);
+}
+
+/* does anything still cover this live flow? */
+static bool covered(struct review *v, const struct ct_flow *f)
+{
+	struct gate *g = v->g;
+	const struct program *p = who_actor(g->parts.who, f->actor);
+	struct target to = { .addr = f->inbound ? &f->src : &f->dst, .proto = f->proto,
+		.port = f->dport, .dir = f->inbound ? FLOW_IN : FLOW_OUT };
+	struct grant *gr = f->inbound ? NULL : grant_by_addr(g->book, f->actor, &f->dst);
+	struct decision d;
+
+	if (!f->inbound && addr_cmp(&f->src, &f->dst) == 0) /* this machine, by any address */
+		return g->actors[f->actor & ACTOR_MASK].local != VERDICT_DENY;
+	if (gr) {
+		to.name = gr->name[0] ? gr->name : NULL;
+		to.local_name = rules_local_name(gr->name);
+	}
+	ruleset_decide(g->rules, p, &to, v->now_s, &d);
+	return d.verdict == VERDICT_ALLOW;
+}
+
+static void review_free(struct review *v)
+{
+	free(v->flows);
+	free(v);
+}
+
+static int end_flows(void *ctx)
+{
+	struct review *v = ctx;
+	struct diag *d;
+	int r = diag_open(&d);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < v->nflows; i++) {
+		const struct ct_flow *f = &v->flows[i];
+		const struct addr *peer = f->inbound ? &f->src : &f->dst;
+		uint16_t port = f->inbound ? f->sport : f->dport;
+
+		diag_end(d, instance_mark(&v->instance, f->actor), MARK_ACTOR_BITS, peer, port);
+		ct_delete_tuple(f, f->inbound ? 0 : instance_zone(&v->instance, f->actor));
+	}
+	diag_close(d);
+	return 0;
+}
+
+static void ended(void *ctx, int r)
+{
+	struct review *v = ctx;
+
+	if (r < 0)
+		log_warning("%zu flows that no rule allows any more could not be ended: %s",
+			v->nflows, strerror(-r));
+	review_free(v);
+}
+
+static void judge_flows(void *ctx, int r)
+{
+	struct review *v = ctx;
+	size_t kept = 0;
+
+	if (r < 0)
+		log_warning("conntrack cannot be read, live flows were not judged again: %s",
+			strerror(-r));
+	if (r < 0 || v->generation != v->g->generation) {
+		review_free(v); /* newer rules have their own review behind this one */
+		return;
+	}
+	for (size_t i = 0; i < v->nflows; i++)
+		if (!covered(v, &v->flows[i]))
+			v->flows[kept++] = v->flows[i];
+	v->nflows = kept;
+	if (kept == 0 || kernel_call(v->g, end_flows, v, ended) < 0)
+		review_free(v);
+}
+
+static int read_flows(void *ctx)
+{
+	struct review *v = ctx;
+
+	return ct_dump(&v->instance, &v->flows, &v->nflows);
+}
+
+static void taken(void *ctx, int r)
+{
+	struct review *v = ctx;
+
+	if (r < 0)
+		log_error("the kernel did not take the changed rules: %s; what stood before "
+			  "still stands",
+			strerror(-r));
+	if (kernel_call(v->g, read_flows, v, judge_flows) < 0)
+		review_free(v);
+}
+
+void review(struct gate *g)
+{
+	struct review *v;
+
+	if (!g->parts.nft)
+		return;
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return;
+	v->g = g;
+	v->b = batch_new(g);
+	v->now_ms = clock_boot_ms();
+	v->now_s = clock_unix_ms() / 1000;
+	v->generation = g->generation;
+	v->instance = *g->conf.instance;
+	who_each_actor(g->parts.who, tell_actor, v);
+	grant_each(g->book, review_grant, v);
+	batch_send(v->b, taken, v);
+}

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Theory of operation.
+ *
+ * A packet of a guarded program bears a mark: magic and the program's number (its actor).
+ * In the chains of `output` only the mark of the packet's own socket counts: it is fresh on
+ * the very packet, and deaf to other tables that write packet marks. It yields nothing for
+ * packets the kernel makes, so every rule is written positively: what has no mark of ours
+ * is not ours to judge.
+ *
+ * raw:         each actor has a conntrack zone of its own, so that no flow can be mistaken
+ *              for another program's that drew the same ports.
+ * nat output:  queries to port 53 go to our private listener, whatever server they meant.
+ * output:      stamp; guards of the listeners; `ours` decides.
+ * nat post:    what goes to our listener gets a source address that says whose it is.
+ * postrouting: nothing of our inner addresses leaves the machine; the stamp again, as other
+ *              tables may have written marks in between.
+ * input:       replies, then the listening program's inbound verdict.
+ *
+ * An admitted flow carries its actor in its ct mark. A later packet passes because (actor,
+ * ct mark) is a pair, not because the flow is established: else a denied program could
+ * answer on, or reuse, what others opened. */
+#include "nft/table.h"
+
+#include "base/macros.h"
+
+#include <errno.h>
+#include <libnftnl/set.h>
+#include <netinet/in.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+
+enum {
+	RAW = -300,
+	NAT = -199,  /* first of all nat chains: a foreign masquerade would win over later ones */
+	FILTER = 0,
+	LAST = 10000,
+	DNS = 53,
+	/* One socket could fill the connection table of the whole machine in a second. What a
+	 * busy program needs is far below; unanswered UDP entries stay 30 s. */
+	FLOWS_PER_S = 2000,
+	FLOWS_BURST = 10000,
+	LOGS_PER_S = 20,
+	LOGS_BURST = 100,
+};
+
+/* every word a refusal can be logged with has a chain of its own */
+static const struct {
+	const char *word, *chain;
+} refusals[] = {
+	{ "rate", "no_rate" },         /* new flows over the cap */
+	{ "listener", "no_listener" }, /* our inner addresses, not by redirect */
+	{ "dns", "no_dns" },           /* port 53 that could not be redirected */
+	{ "refuse", "no_refuse" },     /* a refuse set: denied by a rule, lately */
+	{ "local", "no_local" },       /* this machine's own addresses */
+	{ "actor", "no_actor" },       /* the whole program is refused */
+	{ "default", "no_default" },   /* nothing admitted it */
+	{ "inbound", "no_inbound" },   /* the listening program may not be reached */
+	{ "reply", "no_reply" },       /* in answer to another program's flow */
+};
+
+static void set_make(struct builder *b, enum set_id id)
+{
+	const struct set_def *d = &set_defs[id];
+	struct nlmsghdr *m = batch_message(b->batch, NFT_MSG_NEWSET,
+		NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL);
+	struct nftnl_set *s = m ? nftnl_set_alloc() : NULL;
+
+	if (!s) {
+		if (m)
+			b->batch->error = -ENOMEM;
+		return;
+	}
+	nftnl_set_set_str(s, NFTNL_SET_TABLE, b->table);
+	nftnl_set_set_str(s, NFTNL_SET_NAME, d->name);
+	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, NFPROTO_INET);
+	nftnl_set_set_u32(s, NFTNL_SET_ID, (uint32_t)id + 1);
+	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, d->flags | (d->timed ? NFT_SET_TIMEOUT : 0));
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, d->key_type);
+	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, d->key_len);
+	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, d->size);
+	nftnl_set_nlmsg_build_payload(m, s);
+	nftnl_set_free(s);
+	batch_add(b->batch, m);
+}
+
+static struct addr listener(const struct builder *b, uint8_t family)
+{
+	return instance_listener(b->conf->instance, family);
+}
+
+/* Each actor its own zone. The first that sets a zone wins: the socket's mark is the true
+ * one, the packet's counts for what the kernel sends in a program's name. */
+static void chain_raw(struct builder *b)
+{
+	chain_at(b, "raw_out");
+	RULE(b, if_sock_ours(b), do_zone_from_sock(b));
+	RULE(b, if_mark_ours(b), do_zone_from_mark(b));
+}
+
+static void redirect(struct builder *b, uint8_t family, uint8_t proto)
+{
+	struct addr to = listener(b, family);
+
+	RULE(b, family == 4 ? if_v4(b) : if_v6(b), if_proto(b, proto), if_to_port(b, DNS),
+		do_ct_mark_actor(b), do_redirect(b, &to, b->conf->dns_port));
+}
+
+/* A first packet only. Bound to a device, a loopback destination would go on the wire. */
+static void chain_nat(struct builder *b)
+{
+	chain_at(b, "nat_out");
+	RULE(b, if_sock_ours(b), do_jump(b, "nat_ours"));
+	chain_at(b, "nat_ours");
+	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
+	RULE(b, if_in_set(b, SET_EXEMPT_DNS), do_accept(b));
+	RULE(b, if_sock_device(b), do_accept(b));
+	/* held addresses go to the gate from here, before any port is looked at */
+	redirect(b, 4, IPPROTO_UDP);
+	redirect(b, 4, IPPROTO_TCP);
+	if (b->conf->ipv6) {
+		redirect(b, 6, IPPROTO_UDP);
+		redirect(b, 6, IPPROTO_TCP);
+	}
+	/* SYNs and datagrams that no set admits go to the gate and its sink from here */
+}
+
+/* What leaves from a listener's address: by us, and in answer to a client's flow. */
+static void guard_from(struct builder *b, uint8_t family)
+{
+	struct addr at = listener(b, family);
+
+	RULE(b, if_from(b, &at, addr_bits(&at)), if_sock_not_actor(b, ACTOR_SELF), do_drop(b));
+	RULE(b, if_from(b, &at, addr_bits(&at)), if_ct_original(b), do_drop(b));
+	RULE(b, if_from(b, &at, addr_bits(&at)), if_ct_invalid(b), do_drop(b));
+}
+
+/* A reset or error that the kernel makes for a packet it found no flow for escapes address
+ * translation: it would tell the server a program chose of our answer, name and all. */
+static void guard_kernel_errors(struct builder *b)
+{
+	RULE(b, if_mark_zero(b), if_rst(b), if_ct_invalid(b), do_drop(b));
+	RULE(b, if_mark_zero(b), if_icmp(b, 3, 3), if_ct_invalid(b), do_drop(b));
+	RULE(b, if_mark_zero(b), if_icmp(b, 11, 12), if_ct_invalid(b), do_drop(b));
+	RULE(b, if_mark_zero(b), if_icmp6(b, 1, 4), if_ct_invalid(b), do_drop(b));
+}
+
+/* Sent to a listener by a socket that is not ours: only what a flow of ours brings (the
+ * last ack of a closed socket bears no mark). */
+static void guard_to(struct builder *b, uint8_t family)
+{
+	struct addr at = listener(b, family);
+
+	RULE(b, if_to(b, &at, addr_bits(&at)), if_ct_ours(b),
+		if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT), do_accept(b));
+	RULE(b, if_to(b, &at, addr_bits(&at)), do_goto(b, "no_listener"));
+}
+
+static void chain_out(struct builder *b)
+{
+	chain_at(b, "out");
+	RULE(b, if_sock_ours(b), do_stamp_from_sock(b));
+	guard_from(b, 4);
+	guard_from(b, 6);
+	guard_kernel_errors(b);
+	RULE(b, if_sock_ours(b), do_jump(b, "ours"));
+	guard_to(b, 4);
+	guard_to(b, 6);
+}
+
+static void redirected(struct builder *b, uint8_t family)
+{
+	struct addr to = listener(b, family);
+
+	RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
+		if_to_port(b, b->conf->dns_port), do_goto(b, "mine"));
+}
+
+/* our listeners and the numbers' addresses, of every instance */
+static void ours_inner(struct builder *b)
+{
+	struct addr v4 = instance_source(b->conf->instance, 4, 0);
+	struct addr v6 = listener(b, 6), at = listener(b, 4);
+
+	RULE(b, if_to(b, &at, 32), do_goto(b, "no_listener"));
+	RULE(b, if_to(b, &v4, 16), do_goto(b, "no_listener"));
+	RULE(b, if_to(b, &v6, 48), do_goto(b, "no_listener"));
+}
+
+static void ours_sets(struct builder *b, enum set_id first, const char *to)
+{
+	RULE(b, if_in_set(b, first), do_goto(b, to));         /* v4 */
+	RULE(b, if_in_set(b, first + 1), do_goto(b, to));     /* v6 */
+	RULE(b, if_in_set(b, first + 2), do_goto(b, to));     /* v4 with protocol and port */
+	RULE(b, if_in_set(b, first + 3), do_goto(b, to));     /* v6 likewise */
+}
+
+static void chain_ours(struct builder *b)
+{
+	chain_at(b, "ours");
+	RULE(b, if_sock_actor(b, ACTOR_SELF), do_goto(b, "self"));
+	RULE(b, if_ct_new(b), if_over(b, SET_FLOWS, FLOWS_PER_S, FLOWS_BURST),
+		do_goto(b, "no_rate"));
+	redirected(b, 4);
+	redirected(b, 6);
+	ours_inner(b);
+	RULE(b, if_pair(b), do_accept(b));
+	/* a guarded server answers a guarded client: the ct mark is the client's */
+	RULE(b, if_ct_reply(b), if_ct_ours(b), if_to_type(b, RTN_LOCAL), do_accept(b));
+	/* held addresses are refused from here on */
+	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, DNS), if_not_in_set(b, SET_EXEMPT_DNS),
+		do_goto(b, "no_dns"));
+	RULE(b, if_proto(b, IPPROTO_TCP), if_to_port(b, DNS), if_not_in_set(b, SET_EXEMPT_DNS),
+		do_goto(b, "no_dns"));
+	ours_sets(b, SET_REFUSE4, "no_refuse");
+	RULE(b, if_to_type(b, RTN_LOCAL), if_in_set(b, SET_LOCAL_NO), do_goto(b, "no_local"));
+	RULE(b, if_to_type(b, RTN_LOCAL), do_goto(b, "admit"));
+	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_goto(b, "no_actor"));
+	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_goto(b, "admit"));
+	/* endpoints of kernel tunnels pass here: the inner packet has been judged */
+	ours_sets(b, SET_PASS4, "admit");
+	RULE(b, do_jump(b, "factory"));
+	/* sockets bound to a device, and undecided other protocols, are held here */
+	RULE(b, do_goto(b, b->conf->default_allow ? "admit" : "no_default"));
+}
+
+/* The listener answers in a client's flow, which keeps the client's mark. */
+static void chain_self(struct builder *b)
+{
+	chain_at(b, "self");
+	RULE(b, if_ct_mark_zero(b), do_ct_mark_actor(b));
+	RULE(b, do_accept(b));
+}
+
+/* zones make it this actor's flow, whatever mark somebody restored to it */
+static void chain_mine(struct builder *b)
+{
+	chain_at(b, "mine");
+	RULE(b, do_ct_mark_actor(b));
+	RULE(b, do_accept(b));
+}
+
+/* a foreign ct mark stays as it is */
+static void chain_admit(struct builder *b)
+{
+	chain_at(b, "admit");
+	RULE(b, if_ct_mark_zero(b), do_ct_mark_actor(b));
+	RULE(b, if_ct_ours(b), do_ct_mark_actor(b));
+	RULE(b, do_accept(b));
+}
+
+struct group {
+	const char *to;
+	uint8_t bits;
+	uint16_t port;
+};
+
+static void factory_dhcp(struct builder *b)
+{
+	static const struct group lan[] = {
+		{ "255.255.255.255", 32, 67 }, { "10.0.0.0", 8, 67 }, { "172.16.0.0", 12, 67 },
+		{ "192.168.0.0", 16, 67 }, { "169.254.0.0", 16, 67 }, { "100.64.0.0", 10, 67 },
+		{ "ff02::1:2", 128, 547 }, { "fe80::", 10, 547 }, { "fc00::", 7, 547 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lan); i++)
+		RULE(b, if_to_text(b, lan[i].to, lan[i].bits), if_proto(b, IPPROTO_UDP),
+			if_from_port(b, lan[i].port == 67 ? 68 : 546),
+			if_to_port(b, lan[i].port), if_factory(b, NFT_FACTORY_DHCP),
+			do_goto(b, "admit"));
+}
+
+/* mDNS, SSDP, LLMNR: RFC 6762, UPnP device architecture, RFC 4795 */
+static void factory_mdns(struct builder *b)
+{
+	static const struct group groups[] = {
+		{ "224.0.0.251", 32, 5353 }, { "ff02::fb", 128, 5353 },
+		{ "239.255.255.250", 32, 1900 }, { "ff02::c", 128, 1900 },
+		{ "ff05::c", 128, 1900 }, { "224.0.0.252", 32, 5355 },
+		{ "ff02::1:3", 128, 5355 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		RULE(b, if_to_text(b, groups[i].to, groups[i].bits), if_proto(b, IPPROTO_UDP),
+			if_to_port(b, groups[i].port), if_factory(b, NFT_FACTORY_MDNS),
+			do_goto(b, "admit"));
+}
+
+/* Multicast listener and neighbour messages of raw sockets, never past the link: MLD has
+ * hop limit 1 (RFC 3810), neighbour discovery 255 (RFC 4861). The kernel's own bear no
+ * mark. */
+static void factory_nd(struct builder *b)
+{
+	static const struct {
+		const char *to;
+		uint8_t bits;
+	} link[] = { { "ff02::", 16 }, { "fe80::", 10 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(link); i++) {
+		RULE(b, if_to_text(b, link[i].to, link[i].bits), if_icmp6(b, 133, 136),
+			if_hoplimit(b, 255), if_factory(b, NFT_FACTORY_ND), do_goto(b, "admit"));
+		RULE(b, if_to_text(b, link[i].to, link[i].bits), if_icmp6(b, 130, 132),
+			if_hoplimit(b, 1), if_factory(b, NFT_FACTORY_ND), do_goto(b, "admit"));
+		RULE(b, if_to_text(b, link[i].to, link[i].bits), if_icmp6(b, 143, 143),
+			if_hoplimit(b, 1), if_factory(b, NFT_FACTORY_ND), do_goto(b, "admit"));
+	}
+}
+
+static void chain_factory(struct builder *b)
+{
+	chain_at(b, "factory");
+	factory_dhcp(b);
+	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 123), if_factory(b, NFT_FACTORY_NTP),
+		do_goto(b, "admit"));
+	factory_mdns(b);
+	factory_nd(b);
+}
+
+/* In input the packet's mark is nobody's: the log shows the listening program's. */
+static void chains_no(struct builder *b)
+{
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		chain_at(b, refusals[i].chain);
+		if (b->conf->log_refused) {
+			RULE(b, do_stamp_from_sock(b));
+			RULE(b, if_within(b, SET_LOGS, LOGS_PER_S, LOGS_BURST),
+				do_log(b, refusals[i].word));
+		}
+		RULE(b, do_goto(b, "no"));
+	}
+	chain_at(b, "no");
+	RULE(b, do_reset(b));
+	RULE(b, do_reject(b));
+}
+
+/* the flow's source becomes its actor's address, for our listener to read */
+static void chain_post_nat(struct builder *b)
+{
+	struct addr v4 = listener(b, 4), v6 = listener(b, 6);
+
+	chain_at(b, "post_nat");
+	RULE(b, if_out_lo(b), if_ct_ours(b), if_to(b, &v4, 32), do_source4(b));
+	RULE(b, if_out_lo(b), if_ct_ours(b), if_to(b, &v6, 128), do_source6(b));
+}
+
+static void chain_post(struct builder *b)
+{
+	struct addr number4 = instance_source(b->conf->instance, 4, 0);
+	struct addr number6 = instance_source(b->conf->instance, 6, 0);
+
+	chain_at(b, "post");
+	RULE(b, if_out_not_lo(b), if_ct_ours(b), if_to_text(b, "127.0.0.0", 8), do_drop(b));
+	RULE(b, if_out_not_lo(b), if_ct_ours(b), if_to_text(b, "::1", 128), do_drop(b));
+	RULE(b, if_out_not_lo(b), if_to(b, &number6, 48), do_drop(b));
+	RULE(b, if_out_not_lo(b), if_from(b, &number4, 16), do_drop(b));
+	RULE(b, if_out_not_lo(b), if_from(b, &number6, 48), do_drop(b));
+	RULE(b, if_ct_ours(b), do_stamp_from_ct(b));
+}
+
+/* Our answer to a socket that is gone, met before the stack can bounce it to the server
+ * the program had chosen. */
+static void chain_back(struct builder *b)
+{
+	chain_at(b, "back");
+	RULE(b, if_sock_any(b), do_accept(b));
+	RULE(b, do_reset(b));
+	RULE(b, do_drop(b));
+}
+
+/* only what we translated ourselves, both ways, and what belongs to it */
+static void chain_in_listener(struct builder *b)
+{
+	const uint32_t both = IPS_SRC_NAT | IPS_DST_NAT;
+
+	chain_at(b, "in_listener");
+	RULE(b, if_in_lo(b), if_ct_ours(b), if_ct_status(b, both, both), do_return(b));
+	RULE(b, do_drop(b));
+}
+
+static void chain_in(struct builder *b)
+{
+	struct addr v4 = listener(b, 4), v6 = listener(b, 6);
+
+	chain_at(b, "in");
+	RULE(b, if_in_lo(b), if_ct_reply(b), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
+		if_ct_ours(b), do_jump(b, "back"));
+	RULE(b, if_to(b, &v4, 32), do_jump(b, "in_listener"));
+	RULE(b, if_to(b, &v6, 128), do_jump(b, "in_listener"));
+	RULE(b, if_sock_ours(b), do_jump(b, "in_ours"));
+}
+
+/* The socket here is the receiver's. A reply with another actor's mark is not for it: that
+ * program may have taken over the port of one that is gone. */
+static void chain_in_ours(struct builder *b)
+{
+	chain_at(b, "in_ours");
+	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
+	RULE(b, if_pair(b), do_accept(b));
+	RULE(b, if_ct_reply(b), if_ct_ours(b), do_goto(b, "no_reply"));
+	RULE(b, if_ct_reply(b), do_accept(b));
+	RULE(b, if_in_lo(b), do_goto(b, "in_admit"));
+	RULE(b, if_in_set(b, SET_INBOUND_REFUSE), do_goto(b, "no_inbound"));
+	RULE(b, if_in_set(b, SET_INBOUND_PASS), do_goto(b, "in_admit"));
+	/* answers to a broadcast or a group are no replies to conntrack */
+	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 68), if_from_port(b, 67),
+		if_factory(b, NFT_FACTORY_DHCP), do_goto(b, "in_admit"));
+	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 546), if_from_port(b, 547),
+		if_factory(b, NFT_FACTORY_DHCP), do_goto(b, "in_admit"));
+	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 5353), if_factory(b, NFT_FACTORY_MDNS),
+		do_goto(b, "in_admit"));
+	RULE(b, do_goto(b, b->conf->default_in_allow ? "in_admit" : "no_inbound"));
+	chain_at(b, "in_admit");
+	RULE(b, if_ct_mark_zero(b), do_ct_mark_actor(b));
+	RULE(b, do_accept(b));
+}
+
+static void chains_make(struct builder *b)
+{
+	static const struct {
+		const char *name;
+		struct hook hook;
+	} hooked[] = {
+		{ "raw_out", { "filter", NF_INET_LOCAL_OUT, RAW } },
+		{ "nat_out", { "nat", NF_INET_LOCAL_OUT, NAT } },
+		{ "out", { "filter", NF_INET_LOCAL_OUT, FILTER } },
+		{ "post_nat", { "nat", NF_INET_POST_ROUTING, NAT } },
+		{ "post", { "filter", NF_INET_POST_ROUTING, LAST } },
+		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
+	};
+	static const char *const plain[] = { "nat_ours", "ours", "self", "mine", "admit",
+		"factory", "no", "back", "in_listener", "in_ours", "in_admit" };
+
+	for (size_t i = 0; i < ARRAY_LEN(hooked); i++)
+		chain(b, hooked[i].name, &hooked[i].hook);
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		chain(b, plain[i], NULL);
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
+		chain(b, refusals[i].chain, NULL);
+}
+
+void table_comment(const struct nft_conf *c, char out[static TABLE_COMMENT_MAX])
+{
+	snprintf(out, TABLE_COMMENT_MAX, "scupper layout %d default %s in %s ipv6 %d dns %u log %d",
+		TABLE_LAYOUT, c->default_allow ? "allow" : "deny",
+		c->default_in_allow ? "allow" : "deny", c->ipv6, c->dns_port, c->log_refused);
+}
+
+void table_build(struct builder *b, struct batch *batch, const struct nft_conf *conf)
+{
+	*b = (struct builder){
+		.batch = batch,
+		.conf = conf,
+		.mark = (uint32_t)conf->instance->magic << 24,
+		.zone = instance_zone(conf->instance, 0),
+	};
+	instance_table(conf->instance, b->table);
+	for (unsigned id = 0; id < SET_COUNT; id++)
+		set_make(b, id);
+	set_fill_pairs(batch, conf->instance);
+	chains_make(b);
+	chain_raw(b);
+	chain_nat(b);
+	chain_out(b);
+	chain_ours(b);
+	chain_self(b);
+	chain_mine(b);
+	chain_admit(b);
+	chain_factory(b);
+	chains_no(b);
+	chain_post_nat(b);
+	chain_post(b);
+	chain_back(b);
+	chain_in(b);
+	chain_in_listener(b);
+	chain_in_ours(b);
+}

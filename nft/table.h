@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * table.h - the whole table as one transaction's messages, in the order of evaluation. */
+#ifndef NFT_TABLE_H
+#define NFT_TABLE_H
+
+#include "nft/expr.h"
+
+enum {
+	TABLE_LAYOUT = 1, /* counts up whenever sets or chains change */
+	TABLE_COMMENT_MAX = 96,
+};
+
+/* "scupper layout 1 default deny in allow ipv6 1 dns 53 log 1": equal text, equal chains */
+void table_comment(const struct nft_conf *conf, char out[static TABLE_COMMENT_MAX]);
+/* sets, pairs, chains and rules of a table that the batch has just made; the builder is
+ * kept for naming the rule that a kernel refuses */
+void table_build(struct builder *b, struct batch *batch, const struct nft_conf *conf);
+
+#endif

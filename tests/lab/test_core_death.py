@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The core dies, or all of it: the kernel keeps the policy."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from lab import zones
+from lab.process import wait_for
+
+pytestmark = pytest.mark.usefixtures("bpf")
+RULE = "allow /usr/bin/curl .shop.test"
+LOOP = ("i=0; while :; do i=$((i + 1)); n=$(printf n%05d $((i % 1000 + 1))); "
+        "{words} >/dev/null 2>&1 && echo ok $i || echo failed $i $?; done")
+
+
+def looping(gate, words):
+    return gate.start("sh", "-c", LOOP.format(words=words))
+
+
+def test_a_hundred_kills_under_traffic(lab):
+    gate = lab.scupperd(rules=RULE)
+    held = gate.start("curl", "-4sS", "-o", lab.tmp / "got", "http://slow.shop.test/slow")
+    wait_for(lambda: (lab.tmp / "got").exists(), "the long download")
+    good = looping(gate, "curl -4sSm5 http://$n.shop.test/")
+    known = looping(gate, f"curl -4sSm5 http://{zones.WWW4}/")
+    bad = looping(gate, "wget -T3 -t1 -qO- http://$n.ads.example/")
+    literal = looping(gate, f"wget -T3 -t1 -qO- http://{zones.WWW4}:2525/")
+    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    random.seed(4)
+    with lab.capture(f"dst host {zones.ADS4} or (dst host {zones.WWW4} and port 2525)") as wire:
+        for _ in range(100):
+            time_to_die = time.monotonic() + random.uniform(0, 0.04)
+            wait_for(lambda t=time_to_die: time.monotonic() >= t, "a random moment")
+            old = gate.kill_core()
+            wait_for(lambda o=old: gate.pids[1] not in (None, o), "a new core")
+        asked_in_the_gap = gate.run("curl", "-4sSm5", "http://n00999.shop.test/")
+        assert asked_in_the_gap.ok, asked_in_the_gap
+        assert held.running, held.result()
+        for loop in (good, known, bad, literal, held):
+            loop.popen.kill()
+            loop.wait()
+        assert not wire.packets(), [str(p) for p in wire.packets()][:3]
+    lines = good.out.splitlines()
+    failed = [x for x in lines if not x.startswith("ok")]
+    assert len(lines) > 20 and not failed, (len(lines), failed[:5])
+    late = [x for x in known.out.splitlines()[20:] if not x.startswith("ok")]
+    assert not late, late[:5]
+    assert not [x for x in bad.out.splitlines() + literal.out.splitlines()
+                if x.startswith("ok")]
+    assert not [n for n in lab.dns.queries() if n.endswith("ads.example")]
+    assert gate.status()["counters"]["core_restarts"] >= 100
+
+
+def test_a_query_sent_while_the_core_is_dead_is_answered(lab):
+    gate = lab.scupperd(rules=f"allow {lab.ask} .shop.test")
+    for n in range(20):
+        gate.kill_core()
+        answer = gate.run(lab.ask, ("udp", "sendto", "tcp")[n % 3], "127.0.0.53",
+                          zones.name(n + 1))
+        assert answer.out == f"{zones.name(n + 1)} 0 {zones.address4(n + 1)}\n", answer
+
+
+def test_closed_when_all_of_it_is_dead(lab):
+    """when-down=closed: approved goes on, unapproved stays out, names are not answered."""
+    gate = lab.scupperd(rules=RULE, when_down="closed")
+    assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+    gate.kill()
+    with lab.capture(f"dst host {zones.address4(1)} or dst host {zones.address4(2)}") as wire:
+        assert gate.run("curl", "-4sSm5", f"http://{zones.address4(1)}/").ok
+        assert wire.packets(dst=zones.address4(1))
+        assert not gate.run("curl", "-4sSm3", f"http://{zones.address4(2)}/").ok
+        assert not gate.run("wget", "-T3", "-t1", "-qO-", f"http://{zones.address4(2)}/").ok
+        assert not wire.packets(dst=zones.address4(2))
+        assert lab.outside.run("curl", "-4sSm3", f"http://{zones.address4(2)}/").ok
+    gate.start_daemon()
+    assert gate.run("curl", "-4sSm5", "http://n00002.shop.test/").ok
+
+
+def test_open_when_all_of_it_is_dead(lab):
+    gate = lab.scupperd(rules=RULE, when_down="open")
+    words = "wget", "-T3", "-t1", "-qO-", f"http://{zones.address4(2)}/"
+    assert not gate.run(*words).ok
+    gate.kill()
+    wait_for(lambda: gate.run(*words).ok, "everything to be open")
+    assert not gate.leftovers()
+
+
+def test_a_clean_end_leaves_nothing(lab):
+    gate = lab.scupperd(rules=RULE)
+    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    gate.stop()
+    assert lab.direct_inside.run("wget", "-T3", "-t1", "-qO-", "http://www.shop.test/").ok
+    rules = lab.world.near.ip("rule") + lab.world.near.ip("-6", "rule")
+    assert "iif lo" not in rules, rules
+
+
+def test_web_dies_and_the_gate_does_not_notice(lab):
+    gate = lab.scupperd(rules=RULE)
+    _, core, web = gate.pids
+    os.kill(web, signal.SIGKILL)
+    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    wait_for(lambda: gate.cli("status").ok, "the control socket to serve again")
+    assert gate.pids[1] == core

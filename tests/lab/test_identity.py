@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whose query is it: programs that live for a millisecond, fifty of them at once.
+
+Each executable may ask for names below its own label only, so that a query laid at another's
+door is refused, and the list is read besides."""
+
+import collections
+import itertools
+import os
+
+import pytest
+from lab import zones
+from lab.gate import path_of
+from lab.process import wait_for
+
+pytestmark = pytest.mark.usefixtures("bpf")
+EXECUTABLES, RUNS = 50, 1000
+
+
+def label(i):
+    return f"e{i:02}.ask.shop.test"
+
+
+@pytest.fixture
+def crowd(lab):
+    """Fifty programs, the rules that tell them apart, and a gate."""
+    programs = [lab.program(lab.ask, f"ask{i:02}") for i in range(EXECUTABLES)]
+    rules = "\n".join(f"allow {p} .{label(i)}" for i, p in enumerate(programs))
+    return programs, lab.scupperd(rules=rules)
+
+
+def ask_all(gate, programs, hows, runs=RUNS, server="127.0.0.53"):
+    """runs short programs, 50 at a time; their names; asserts that each was answered."""
+    how = itertools.cycle(hows)
+    lines = [(programs[i % len(programs)], next(how), server,
+              f"q{i}.{label(i % len(programs))}") for i in range(runs)]
+    text = "\n".join(" ".join(map(str, line)) for line in lines)
+    done = gate.run("xargs", "-P", "50", "-L", "1", "env", input=text, timeout=60)
+    answers = collections.Counter(done.out.splitlines())
+    if "leave" not in "".join(hows):
+        wrong = {a for a in answers if not a.endswith(f" 0 {zones.ASK4}")}
+        assert done.ok and not wrong, (len(wrong), sorted(wrong)[:5], done.err[-500:])
+        assert sum(answers.values()) == runs
+    return {name: str(program) for program, _, _, name in lines}
+
+
+def listed(gate, names):
+    return {q["name"]: q for q in gate.queries() if q["name"] in names}
+
+
+def check_list(gate, names):
+    seen = wait_for(lambda: (found := listed(gate, names)).keys() >= names.keys() and found,
+                    "every query to be listed")
+    wrong = [(n, path_of(q)) for n, q in seen.items() if path_of(q) != names[n]]
+    assert not wrong, (len(wrong), wrong[:5])
+
+
+def test_a_thousand_short_programs_of_fifty_executables(lab, crowd):
+    programs, gate = crowd
+    idle = [gate.start(lab.talk, "idle") for _ in range(400)]
+    names = ask_all(gate, programs, ["udp", "sendto", "tcp"])
+    check_list(gate, names)
+    counters = gate.status()["counters"]
+    assert counters.get("unknown", 0) == 0, counters
+    assert all(i.running for i in idle)
+    (lab.scope.path / "cgroup.kill").write_text("1")
+    for i in idle:
+        i.wait()
+
+
+@pytest.mark.parametrize("server", [zones.DNS4_OTHER, zones.DNS6])
+def test_the_same_sent_to_other_servers(lab, crowd, server):
+    programs, gate = crowd
+    with lab.capture(f"host {server} and port 53") as wire:
+        names = ask_all(gate, programs, ["udp", "sendto", "tcp"], runs=300, server=server)
+        if server != zones.DNS6:
+            assert not wire.packets()
+    check_list(gate, names)
+
+
+def test_attribution_under_a_flood(lab, crowd):
+    programs, gate = crowd
+    flooder = lab.program(lab.ask, "flooder")
+    flood = gate.start(flooder, "flood", "127.0.0.53", "flood.ads.example", "40000", "6")
+    wait_for(lambda: gate.status()["counters"]["queries"] > 5000, "the flood to be on")
+    ask_all(gate, programs, ["udp", "sendto", "tcp"])
+    assert flood.running, "the flood ended before the last query: raise its time"
+    said = flood.wait().out
+    print("flood:", said.strip())
+    sent = int(said.split()[1])
+    assert sent > 100_000, said
+    assert not [n for n in lab.dns.queries() if n.endswith("ads.example")]
+    assert gate.status()["counters"].get("unknown", 0) == 0
+
+
+def test_senders_gone_before_the_answer(lab, crowd):
+    programs, gate = crowd
+    with lab.capture(f"icmp or icmp6 or (port 53 and not src host {zones.NEAR4} "
+                     f"and not dst host {zones.NEAR4})") as wire:
+        names = ask_all(gate, programs, ["udp-leave", "sendto-leave"], runs=200)
+        check_list(gate, names)
+        assert not wire.packets(), [str(p) for p in wire.packets()][:5]
+    assert gate.status()["counters"].get("unknown", 0) == 0
+
+
+def test_names_sent_to_another_server_do_not_bounce_there(lab, crowd):
+    programs, gate = crowd
+    with lab.capture(f"dst host {zones.DNS4_OTHER}") as wire:
+        names = ask_all(gate, programs, ["udp-leave"], runs=200, server=zones.DNS4_OTHER)
+        check_list(gate, names)
+        assert not wire.packets(), [str(p) for p in wire.packets()][:5]
+
+
+def test_a_copy_and_a_link_and_a_deleted_program(lab):
+    ask = lab.program(lab.ask, "original")
+    copy = lab.program(lab.ask, "copy")
+    link = ask.with_name("hardlink")
+    os.link(ask, link)
+    symlink = ask.with_name("symlink")
+    symlink.symlink_to(ask)
+    gate = lab.scupperd(rules=f"allow {ask} .shop.test")
+    assert gate.run(ask, "udp", "127.0.0.53", "www.shop.test").ok
+    assert gate.run(symlink, "udp", "127.0.0.53", "www.shop.test").ok
+    assert gate.run(link, "udp", "127.0.0.53", "www.shop.test").ok
+    assert gate.run(copy, "udp", "127.0.0.53", "www.shop.test").rc == 3
+    gone = gate.run("sh", "-c", "cp $0 $0-gone; exec 3<$0-gone; rm $0-gone; "
+                    "exec /proc/self/fd/3 udp 127.0.0.53 n00005.shop.test", ask)
+    assert gone.rc == 3, gone
+    seen = gate.wait_query(lambda q: q["name"] == "n00005.shop.test")
+    assert "deleted" in path_of(seen)
+
+
+def test_a_guarded_program_may_not_mark_its_sockets(lab):
+    gate = lab.scupperd()
+    mark = ("import socket; s = socket.socket(); s.setsockopt(1, 36, 0x53000001)")
+    assert not gate.run("/usr/bin/python3", "-c", mark).ok
+    assert lab.outside.run("/usr/bin/python3", "-c", mark).ok
+
+
+def test_a_guarded_program_may_not_take_our_ports(lab):
+    gate = lab.scupperd()
+    for address in ("127.0.0.153", "127.0.0.53"):
+        steal = ("import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+                 "s.setsockopt(1, 15, 1); s.setsockopt(1, 2, 1); "
+                 f"s.bind(('{address}', 53))")
+        assert not gate.run("/usr/bin/python3", "-c", steal).ok
+
+
+def test_nobody_passes_for_an_actor_at_the_listener(lab):
+    """Outside programs that write an actor's source address get no answer."""
+    ask = lab.program(lab.ask, "allowed")
+    gate = lab.scupperd(rules=f"allow {ask} .shop.test")
+    assert gate.run(ask, "udp", "127.0.0.53", "www.shop.test").ok
+    forge = ("import socket, sys\n"
+             "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+             "s.bind((sys.argv[1], 0)); s.settimeout(1)\n"
+             "s.sendto(bytes.fromhex('000101000001000000000000"
+             "066e303030303904' '73686f70' '0474657374' '00' '00010001'), "
+             "('127.0.0.153', 53))\n"
+             "s.recv(512)")
+    for number in range(1, 6):
+        forged = lab.outside.run("/usr/bin/python3", "-c", forge, f"127.64.0.{number}")
+        assert not forged.ok
+    assert "n00009.shop.test" not in lab.dns.queries()
+
+
+def test_before_the_daemon_and_after(lab):
+    """A program that runs since before the daemon keeps what it has, and gets a name."""
+    before = lab.direct_inside.start(lab.talk, "hold-tcp", zones.ECHO4, "7")
+    before.wait_out("connected")
+    gate = lab.scupperd()
+    before.say("still here")
+    before.wait_out("still here")
+    new = gate.run(lab.talk, "tcp", zones.ECHO4, "7")
+    assert new.rc == 4, "a new connection of the same program is judged"
+    before.stop()
+
+
+def test_before_the_daemon_but_denied(lab):
+    """What a rule denies is ended, also where it began before the daemon."""
+    before = lab.direct_inside.start(lab.talk, "hold-tcp", zones.ECHO4, "7")
+    before.wait_out("connected")
+    lab.scupperd(rules=f"deny {lab.talk} any")
+    wait_for(lambda: before.running and (before.popen.poll() is not None or
+                                         ended(before)), "the old connection to be ended")
+    before.popen.kill()
+    before.wait()
+
+
+def ended(program):
+    program.say("anybody?")
+    return not program.running or "read" in program.err

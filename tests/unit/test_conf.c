@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/macros.h"
+#include "cli/conf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void good(void **state)
+{
+	static const char text[] =
+		"# comment\n[daemon]\ninstance=run-12\nscope=/a.slice/b\ndefault=deny\n"
+		"when-down=open\nlog=debug\n[resolver]\nlisten=127.0.0.5:5300\n"
+		"listen=[::1]\nupstream = 9.9.9.9 \nrefusal=zero\ncache-size=1MB\n";
+	struct conf c;
+	struct conf_error err;
+
+	(void)state;
+	conf_default(&c);
+	assert_true(c.closed);
+	assert_int_equal(c.default_out, VERDICT_ALLOW);
+	assert_int_equal(conf_parse(text, sizeof(text) - 1, &c, &err), 0);
+	assert_string_equal(c.instance, "run-12");
+	assert_string_equal(c.scope, "/a.slice/b");
+	assert_int_equal(c.default_out, VERDICT_DENY);
+	assert_int_equal(c.default_in, VERDICT_ALLOW);
+	assert_false(c.closed);
+	assert_int_equal(c.log, LOG_DEBUG);
+	assert_int_equal(c.nlisten, 2);
+	assert_int_equal(c.listen[0].port, 5300);
+	assert_int_equal(c.listen[1].port, 53);
+	assert_int_equal(c.nupstreams, 1);
+	assert_int_equal(c.refusal, REFUSE_ZERO);
+	assert_int_equal(c.cache_size, 1000000);
+}
+
+static void bad(void **state)
+{
+	static const struct {
+		const char *why, *text;
+		unsigned line;
+		const char *says;
+	} cases[] = {
+		{ "unknown section", "[daemon]\n[geos]\n", 2, "unknown section [geos]" },
+		{ "unknown key", "[daemon]\nfoo=1\n", 2, "unknown key \"foo\" in [daemon]" },
+		{ "key of another section", "[resolver]\nscope=/\n", 2, "unknown key" },
+		{ "key twice", "[daemon]\nlog=info\nlog=debug\n", 3, "stands twice" },
+		{ "no section", "log=info\n", 1, "before the first" },
+		{ "no equals", "[daemon]\nlog\n", 2, "expected key=value" },
+		{ "bad word", "[daemon]\n\ndefault=maybe\n", 3, "expected allow, deny or ask" },
+		{ "ask is later", "[daemon]\ndefault=ask\n", 2, "later version" },
+		{ "relative path", "[daemon]\nrules=rules.d\n", 2, "an absolute path" },
+		{ "scope climbs", "[daemon]\nscope=/../x\n", 2, "bad value for scope" },
+		{ "instance with a slash", "[daemon]\ninstance=a/b\n", 2, "bad value" },
+		{ "listen to the world", "[resolver]\nlisten=0.0.0.1:53\nlisten=10.1.1.1\n", 3,
+			"not a loopback" },
+		{ "later key", "[geo]\ncountry=/x\n", 2, "later version" },
+		{ "encrypted upstream", "[resolver]\nupstream=tls://9.9.9.9\n", 2, "later" },
+		{ "size too small", "[resolver]\ncache-size=1\n", 2, "64KB to 4GB" },
+		{ "text behind section", "[daemon] x\n", 1, "a section is written" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct conf c, before;
+		struct conf_error err = { 0 };
+
+		print_message("%s\n", cases[i].why);
+		conf_default(&c);
+		before = c;
+		assert_true(conf_parse(cases[i].text, strlen(cases[i].text), &c, &err) < 0);
+		assert_int_equal(err.line, cases[i].line);
+		assert_non_null(strstr(err.what, cases[i].says));
+		assert_memory_equal(&c, &before, sizeof(c));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good),
+		cmocka_unit_test(bad),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * api.h - the routes of /api/v1/, and the one gate in front of all of them. */
+#ifndef WEB_API_H
+#define WEB_API_H
+
+#include "web/channel.h"
+#include "web/http.h"
+
+struct events;
+struct users;
+struct window;
+
+struct api {
+	struct window *window;
+	struct channel *channel;
+	struct events *events;
+	const struct users *users; /* may be NULL */
+	uint64_t boot;             /* of the core, 0: it has not said hello */
+	bool has_status;
+	struct link_status status; /* as it was told last */
+	json_t *rules;             /* the last complete list; owned */
+};
+
+enum { API_ARGUMENTS_MAX = 8, API_LIST_DEFAULT = 100, API_LIST_MAX = 1000 };
+
+struct route {
+	const char *method, *path; /* a path that ends in '/' takes a number behind it */
+	void (*handle)(struct api *a, struct request *rq);
+	bool changes;              /* takes JSON or changes something */
+	const char *arguments[API_ARGUMENTS_MAX]; /* the ones it knows, then NULL */
+};
+extern const struct route api_routes[];
+extern const size_t api_routes_count;
+
+/* for struct http_conf; ctx is a struct api */
+bool api_gate(void *ctx, struct request *rq);
+void api_handle(void *ctx, struct request *rq);
+void api_ended(void *ctx, struct request *rq);
+
+/* handlers: lists.c answers from the window, ask.c with what the core says */
+void api_queries(struct api *a, struct request *rq);
+void api_flows(struct api *a, struct request *rq);
+void api_apps(struct api *a, struct request *rq);
+void api_events(struct api *a, struct request *rq);
+void api_status(struct api *a, struct request *rq);
+void api_rules(struct api *a, struct request *rq);
+void api_rule_add(struct api *a, struct request *rq);
+void api_rule_remove(struct api *a, struct request *rq);
+void api_explain(struct api *a, struct request *rq);
+void api_explain_body(struct api *a, struct request *rq);
+
+/* what the handlers share; both answer with a problem and return false if they must */
+bool api_limit(struct request *rq, unsigned *limit, uint64_t *cursor);
+/* the body as an object whose members are strings by these names, each required and no
+ * other; values are borrowed from *body, which is the caller's to json_decref */
+bool api_body(struct request *rq, const char *const *names, const char **values, size_t n,
+	json_t **body);
+/* {"items": [...], "next": cursor or null} */
+void api_answer_list(struct request *rq, json_t *items, uint64_t next);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "web/events.h"
+#include "base/macros.h"
+#include "base/text.h"
+#include "web/http.h"
+#include "web/objects.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+enum { BEAT_MS = 15000, FILTER_MAX = PROGRAM_PATH_MAX };
+
+struct stream {
+	struct http_stream http; /* first: what http knows */
+	struct events *events;
+	struct stream *next, **at;
+	unsigned topics;
+	struct window_filter filter; /* points into the two below */
+	char program[FILTER_MAX], name[HOST_MAX];
+	char *buf; /* bytes from..len wait to be sent */
+	size_t from, len, room;
+	bool ending;
+};
+
+struct events {
+	uv_timer_t beat;
+	struct window *window;
+	struct stream *streams;
+	unsigned n;
+	uint64_t boot, number;
+	bool running;
+};
+
+static bool make_room(struct stream *s, size_t more)
+{
+	size_t room = s->room ? s->room : 4096;
+	char *buf;
+
+	if (s->from) {
+		memmove(s->buf, s->buf + s->from, s->len - s->from);
+		s->len -= s->from;
+		s->from = 0;
+	}
+	while (room < s->len + more)
+		room *= 2;
+	if (room == s->room)
+		return true;
+	buf = realloc(s->buf, room);
+	if (!buf)
+		return false;
+	s->buf = buf;
+	s->room = room;
+	return true;
+}
+
+static void put(struct stream *s, const char *bytes, size_t n)
+{
+	static const char resync[] = "event: resync\ndata: {}\n\n";
+
+	if (s->ending)
+		return;
+	if (s->len - s->from + n > EVENTS_BUFFER_MAX || !make_room(s, n + sizeof(resync))) {
+		/* too slow for what it wants to know */
+		s->from = s->len = 0;
+		if (!make_room(s, sizeof(resync)))
+			return;
+		bytes = resync;
+		n = sizeof(resync) - 1;
+	}
+	memcpy(s->buf + s->len, bytes, n);
+	s->len += n;
+	stream_wake(&s->http);
+}
+
+/* one event as it stands on the wire; the caller's to free, NULL with no memory */
+static char *event_text(const struct events *e, const char *type, const char *data,
+	size_t *len)
+{
+	char *text = NULL;
+	int n = asprintf(&text, "event: %s\nid: %" PRIx64 "-%" PRIu64 "\ndata: %s\n\n", type,
+		e->boot, e->number, data);
+
+	if (n < 0)
+		return NULL;
+	*len = (size_t)n;
+	return text;
+}
+
+static void put_event(struct stream *s, const char *type, const char *data)
+{
+	size_t len = 0;
+	auto_free char *text = event_text(s->events, type, data, &len);
+
+	if (text)
+		put(s, text, len);
+}
+
+static char *flow_json(struct window *w, const struct link_flow *f, bool old_boot)
+{
+	json_t *o = f->flow.kind == FLOW_QUERY ? object_query(w, f)
+					       : object_flow(w, f, old_boot);
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	json_decref(o);
+	return text;
+}
+
+static const char *flow_event(const struct link_flow *f)
+{
+	return f->flow.kind == FLOW_QUERY ? "query" : "flow";
+}
+
+static unsigned flow_topic(const struct link_flow *f)
+{
+	return f->flow.kind == FLOW_QUERY ? TOPIC_QUERIES : TOPIC_FLOWS;
+}
+
+void events_flow(struct events *e, const struct link_flow *f)
+{
+	auto_free char *json = NULL;
+
+	e->number++;
+	for (struct stream *s = e->streams; s; s = s->next) {
+		if (!(s->topics & flow_topic(f)) ||
+			!window_passes(e->window, &s->filter, f))
+			continue;
+		if (!json)
+			json = flow_json(e->window, f, false);
+		if (json)
+			put_event(s, flow_event(f), json);
+	}
+}
+
+void events_rules(struct events *e)
+{
+	e->number++;
+	for (struct stream *s = e->streams; s; s = s->next) {
+		if (s->topics & TOPIC_RULES)
+			put_event(s, "rules", "{}");
+	}
+}
+
+static void put_hello(struct stream *s)
+{
+	char data[96];
+
+	snprintf(data, sizeof(data), "{\"boot\":\"%" PRIx64 "\",\"core\":\"%s\"}",
+		s->events->boot, s->events->running ? "running" : "restarting");
+	put_event(s, "hello", data);
+}
+
+void events_hello(struct events *e, uint64_t boot, bool running)
+{
+	e->boot = boot;
+	e->running = running;
+	for (struct stream *s = e->streams; s; s = s->next)
+		put_hello(s);
+}
+
+void events_end(struct events *e)
+{
+	for (struct stream *s = e->streams; s; s = s->next) {
+		s->ending = true;
+		stream_wake(&s->http);
+	}
+}
+
+static void on_beat(uv_timer_t *t)
+{
+	struct events *e = t->data;
+
+	for (struct stream *s = e->streams; s; s = s->next)
+		put(s, ":\n\n", 3);
+}
+
+static ssize_t on_read(struct http_stream *http, char *to, size_t max)
+{
+	struct stream *s = container_of(http, struct stream, http);
+	size_t n = MIN(max, s->len - s->from);
+
+	if (n == 0)
+		return s->ending ? -1 : 0;
+	memcpy(to, s->buf + s->from, n);
+	s->from += n;
+	return (ssize_t)n;
+}
+
+static void on_free(struct http_stream *http)
+{
+	struct stream *s = container_of(http, struct stream, http);
+
+	*s->at = s->next;
+	if (s->next)
+		s->next->at = s->at;
+	s->events->n--;
+	free(s->buf);
+	free(s);
+}
+
+/* the window's last ones, oldest first */
+static void put_last(struct stream *s, enum flow_kind kind, unsigned last)
+{
+	uint64_t places[EVENTS_LAST_MAX], place = 0;
+	struct link_flow f;
+	bool old_boot;
+	unsigned n = 0;
+
+	while (n < last && n < EVENTS_LAST_MAX &&
+		(place = window_older(s->events->window, kind, place, &s->filter, &f,
+			&old_boot)))
+		places[n++] = place;
+	while (n-- > 0) {
+		auto_free char *json = NULL;
+
+		window_older(s->events->window, kind, places[n] + 1, &s->filter, &f,
+			&old_boot);
+		json = flow_json(s->events->window, &f, old_boot);
+		if (json)
+			put_event(s, flow_event(&f), json);
+	}
+}
+
+static void begin(struct stream *s, const struct events_want *want)
+{
+	char id[64];
+
+	put_hello(s);
+	snprintf(id, sizeof(id), "%" PRIx64 "-%" PRIu64, s->events->boot, s->events->number);
+	if (want->last_id && strcmp(want->last_id, id) != 0)
+		put_event(s, "resync", "{}");
+	if (s->topics & TOPIC_QUERIES)
+		put_last(s, FLOW_QUERY, want->last);
+	if (s->topics & TOPIC_FLOWS)
+		put_last(s, FLOW_CONN, want->last);
+}
+
+static void copy_filter(struct stream *s, const struct window_filter *f)
+{
+	s->filter = *f;
+	if (f->program) {
+		text_copy(s->program, sizeof(s->program), f->program);
+		s->filter.program = s->program;
+	}
+	if (f->name) {
+		text_copy(s->name, sizeof(s->name), f->name);
+		s->filter.name = s->name;
+	}
+}
+
+int events_listen(struct events *e, const struct events_want *want,
+	struct http_stream **out)
+{
+	struct stream *s;
+
+	if (e->n >= EVENTS_STREAMS_MAX)
+		return -EMFILE;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->events = e;
+	s->topics = want->topics;
+	s->http.read = on_read;
+	s->http.free = on_free;
+	copy_filter(s, &want->filter);
+	s->at = &e->streams;
+	s->next = e->streams;
+	if (s->next)
+		s->next->at = &s->next;
+	e->streams = s;
+	e->n++;
+	begin(s, want);
+	*out = &s->http;
+	return 0;
+}
+
+int events_open(struct uv_loop_s *loop, struct window *w, struct events **out)
+{
+	struct events *e = calloc(1, sizeof(*e));
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	e->window = w;
+	r = uv_timer_init(loop, &e->beat);
+	if (r < 0) {
+		free(e);
+		return r;
+	}
+	e->beat.data = e;
+	uv_timer_start(&e->beat, on_beat, BEAT_MS, BEAT_MS);
+	*out = e;
+	return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+void events_close(struct events *e)
+{
+	if (e)
+		uv_close((uv_handle_t *)&e->beat, on_closed);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * events.h - the live stream: Server-Sent Events (WHATWG HTML 9.2) to those who listen.
+ *
+ * Events: hello {boot, core}, query, flow (the API's objects; a flow again when it changed),
+ *         rules {} (they changed: read them again), resync {} (something was lost: read
+ *         again). An id is BOOT-NUMBER.
+ * Bounds: EVENTS_STREAMS_MAX streams; EVENTS_BUFFER_MAX bytes waiting in each, then what
+ *         waits is dropped and resync sent. A comment every 15 s finds those who left. */
+#ifndef WEB_EVENTS_H
+#define WEB_EVENTS_H
+
+#include "web/window.h"
+
+struct events;
+struct http_stream;
+struct uv_loop_s;
+
+enum {
+	EVENTS_STREAMS_MAX = 16,
+	EVENTS_BUFFER_MAX = 1024 * 1024,
+	EVENTS_LAST_MAX = 1000,
+};
+
+enum events_topic { TOPIC_QUERIES = 1, TOPIC_FLOWS = 2, TOPIC_RULES = 4, TOPIC_ALL = 7 };
+
+struct events_want {
+	unsigned topics;             /* of enum events_topic */
+	struct window_filter filter; /* its strings are copied */
+	unsigned last;               /* how many of the window's to begin with */
+	const char *last_id;         /* Last-Event-ID, or NULL */
+};
+
+/* borrows the window */
+int events_open(struct uv_loop_s *loop, struct window *w, struct events **out);
+/* streams must be gone; NULL is fine */
+void events_close(struct events *e);
+/* -EMFILE: as many as can be; the stream frees itself when its connection goes */
+int events_listen(struct events *e, const struct events_want *want,
+	struct http_stream **out);
+void events_hello(struct events *e, uint64_t boot, bool running); /* to everybody */
+void events_flow(struct events *e, const struct link_flow *f);
+void events_rules(struct events *e);
+void events_end(struct events *e); /* lets every stream end */
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * objects.h - the API's objects as JSON, from what the core told. Each call gives a new
+ * reference, or NULL when memory is short. What only accounting and geodata can fill is
+ * null until they do. Times are RFC 3339 in UTC with milliseconds. */
+#ifndef WEB_OBJECTS_H
+#define WEB_OBJECTS_H
+
+#include "web/link.h"
+
+#include <jansson.h>
+
+struct window;
+struct window_program;
+struct users;
+
+/* Text from outside. JSON is UTF-8: valid text stays as it is, the other is shown with
+ * \xNN for what is not. */
+json_t *object_text(const char *s);
+json_t *object_time(int64_t unix_ms); /* 0 is null */
+
+json_t *object_query(struct window *w, const struct link_flow *f);
+/* old_boot: the core that told it is gone: what was open then is of "unknown" state */
+json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot);
+json_t *object_app(const struct window_program *p, const struct users *users);
+json_t *object_rule(const struct link_rule *r);
+/* s NULL: the core has not told yet */
+json_t *object_status(const struct link_status *s, bool running, uint64_t boot);
+
+#endif

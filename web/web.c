@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "web/web.h"
+#include "base/log.h"
+#include "web/api.h"
+#include "web/events.h"
+#include "web/rights.h"
+#include "web/users.h"
+#include "web/window.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <uv.h>
+
+struct web {
+	uv_loop_t loop;
+	uv_signal_t term;
+	bool signals;
+	struct api api;
+	struct window *window;
+	struct channel *channel;
+	struct events *events;
+	struct http *http;
+	struct users *users;
+};
+
+static void on_hello(void *ctx, uint64_t boot)
+{
+	struct web *w = ctx;
+
+	w->api.boot = boot;
+	window_boot(w->window, boot);
+	events_hello(w->events, boot, true);
+}
+
+static void on_program(void *ctx, const struct link_program *p)
+{
+	struct web *w = ctx;
+
+	window_program_told(w->window, p);
+}
+
+static void on_flow(void *ctx, const struct link_flow *f)
+{
+	struct web *w = ctx;
+
+	window_flow_told(w->window, f);
+	events_flow(w->events, f);
+}
+
+static void on_gone(void *ctx)
+{
+	struct web *w = ctx;
+
+	uv_stop(&w->loop);
+}
+
+static void on_term(uv_signal_t *s, int number)
+{
+	(void)number;
+	uv_stop(s->loop);
+}
+
+static int open_parts(struct web *w, const struct web_conf *conf)
+{
+	const struct channel_news news = { w, on_hello, on_program, on_flow, on_gone };
+	const struct http_conf http = { conf->listen_fd, conf->group, &w->api, api_gate,
+		api_handle, api_ended };
+	int r = window_new(&w->window);
+
+	if (r == 0)
+		r = events_open(&w->loop, w->window, &w->events);
+	if (r == 0)
+		r = channel_open(&w->loop, conf->link_fd, &news, &w->channel);
+	if (r == 0)
+		r = http_open(&w->loop, &http, &w->http);
+	if (r == 0)
+		r = uv_signal_init(&w->loop, &w->term);
+	if (r < 0)
+		return r;
+	w->signals = true;
+	w->api.window = w->window;
+	w->api.channel = w->channel;
+	w->api.events = w->events;
+	w->api.users = w->users;
+	return uv_signal_start(&w->term, on_term, SIGTERM);
+}
+
+/* in the order that leaves nothing waiting in libmicrohttpd: calls are told that nobody
+ * answers, streams end, then the daemon stops */
+static void close_parts(struct web *w)
+{
+	channel_close(w->channel);
+	if (w->events)
+		events_end(w->events);
+	http_close(w->http);
+	events_close(w->events);
+	if (w->signals)
+		uv_close((uv_handle_t *)&w->term, NULL);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&w->loop);
+	window_free(w->window);
+	json_decref(w->api.rules);
+	users_free(w->users);
+}
+
+static int serve(struct web *w, const struct web_conf *conf)
+{
+	int r = users_load("/etc/passwd", &w->users);
+
+	if (r < 0) /* then users are numbers */
+		log_notice("/etc/passwd: %s", strerror(-r));
+	r = open_parts(w, conf);
+	if (r < 0) {
+		log_error("web: cannot start: %s", strerror(-r));
+		return r;
+	}
+	r = rights_drop(conf->uid, conf->gid);
+	if (r < 0) {
+		log_error("web: cannot give up its rights: %s", strerror(-r));
+		return r;
+	}
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	return 0;
+}
+
+int web_main(const struct web_conf *conf)
+{
+	struct web_conf own = *conf;
+	int *const keep[] = { &own.link_fd, &own.listen_fd };
+	struct web w = { 0 };
+	int r;
+
+	prctl(PR_SET_NAME, "scupper-web");
+	/* the terminal's signals are for the supervisor, which then ends us */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	r = rights_close_others(keep, 2);
+	if (r == 0)
+		r = uv_loop_init(&w.loop);
+	if (r < 0) {
+		log_error("web: cannot start: %s", strerror(-r));
+		return 1;
+	}
+	r = serve(&w, &own);
+	close_parts(&w);
+	return r < 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * window.h - the last queries and connections, and the programs they are of. Pure.
+ *
+ * Bounds: WINDOW_FLOWS_MAX of each kind, the oldest leaves first; WINDOW_PROGRAMS_MAX
+ *         programs, the one not used for longest leaves first. Records are packed: about
+ *         400 bytes each.
+ * Order:  a record has a place (counting up from 1 in its kind) and keeps it when the core
+ *         tells it again. Flow ids are unique within one boot of the core only.
+ * Memory: copies everything given to it. */
+#ifndef WEB_WINDOW_H
+#define WEB_WINDOW_H
+
+#include "web/link.h"
+
+enum { WINDOW_FLOWS_MAX = 10000, WINDOW_PROGRAMS_MAX = 32768 };
+
+struct window;
+
+struct window_program {
+	struct link_program told;
+	uint64_t denied, rx, tx; /* of what the window has seen of it */
+	int64_t last_ms;         /* 0: nothing yet */
+};
+
+/* which records to give; NULL and 0 mean "whatever" */
+struct window_filter {
+	const char *program;     /* a path, or without '/' the last part of one */
+	const char *name;        /* a host; ".x" and "*.x" cover what is below */
+	bool by_verdict;
+	enum verdict verdict;
+};
+
+int window_new(struct window **out); /* -ENOMEM */
+void window_free(struct window *w);  /* NULL is fine */
+
+/* a boot the window has not seen last: what was open before is of unknown state from now on */
+void window_boot(struct window *w, uint64_t boot);
+/* both -ENOMEM: not taken */
+int window_program_told(struct window *w, const struct link_program *p);
+int window_flow_told(struct window *w, const struct link_flow *f);
+
+/* the newest record with a place below before (0: from the newest) that the filter lets
+ * through. Returns its place, or 0: no more. old_boot: the core that told it is gone. */
+uint64_t window_older(struct window *w, enum flow_kind kind, uint64_t before,
+	const struct window_filter *filter, struct link_flow *out, bool *old_boot);
+bool window_passes(struct window *w, const struct window_filter *filter,
+	const struct link_flow *f);
+/* false: not known (any more) */
+bool window_program(struct window *w, uint64_t serial, struct window_program *out);
+/* the same in order of last use: from NULL on; the cursor is good until the next change */
+const void *window_next_program(struct window *w, const void *after,
+	struct window_program *out);
+
+#endif
