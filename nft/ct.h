@@ -31,10 +31,11 @@ int ct_open(struct uv_loop_s *loop, const struct instance *instance,
 void ct_close(struct ct *c); /* NULL is fine */
 uint64_t ct_lost(const struct ct *c); /* events the kernel could not deliver */
 
-/* Blocking; for nft's thread. Deletes entries of this actor: by mark, and by zone, in case
- * another table wrote over the mark. dst NULL: all of them, inbound too; otherwise those
- * the actor sent to dst (before translation). proto 0, port 0: every one. Returns how many.
- * The kernel walks its whole table for this (twice). */
+/* Blocking; for nft's thread. Deletes entries of this actor, returns how many. dst NULL: all
+ * of them, by mark and by zone, inbound too; otherwise those the actor sent to dst (before
+ * translation). proto 0, port 0: every one. The kernel walks its whole table: 9 ms for each
+ * 262,144 buckets, empty or not, twice with dst NULL. Many at once: ct_dump, then
+ * ct_delete_tuple for each. */
 int ct_delete(const struct instance *instance, uint32_t actor, const struct addr *dst,
 	uint8_t proto, uint16_t port);
 /* Blocking. Every live entry whose ct mark has our magic, as it stands, but those redirected

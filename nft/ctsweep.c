@@ -106,8 +106,10 @@ int ct_delete(const struct instance *instance, uint32_t actor, const struct addr
 	if (r < 0)
 		return r;
 	r = sweep(instance_mark(instance, actor), CTMARK_BITS, NO_ZONE, take, &t);
-	/* and those whose mark another table wrote over */
-	if (r == 0)
+	/* Before the number is given to another: also those whose mark another table wrote
+	 * over. (For one destination it does not matter: without its mark such a flow passes
+	 * by the sets alone.) */
+	if (r == 0 && !dst)
 		r = sweep(0, 0, (uint16_t)instance_zone(instance, actor), take, &t);
 	ask_close(&t.by);
 	return r < 0 ? r : t.deleted;
