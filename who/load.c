@@ -29,6 +29,7 @@
 /* libbpf reports by a callback without context: the reason of the load under way */
 static __thread struct text *load_log;
 
+__attribute__((format(printf, 2, 0)))
 static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	char line[16384], reason[256];

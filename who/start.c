@@ -30,8 +30,15 @@ int who_start(struct who *w, struct uv_loop_s *loop, const struct who_calls *cal
 	return 0;
 }
 
+struct adopt **who_adopting(struct who *w)
+{
+	return &w->adopting;
+}
+
 void who_stop(struct who *w)
 {
+	adopt_stop(w->adopting);
+	w->adopting = NULL;
 	news_stop(w);
 	sweep_done(w);
 	identity_done(w);

@@ -72,6 +72,7 @@ struct who {
 	struct table images;
 	struct processes *processes;
 	struct sweep *sweep;
+	struct adopt *adopting;        /* adopt.c's, NULL: none under way */
 	struct program unknown, self;
 };
 

@@ -37,12 +37,15 @@ int who_register_self(struct who *w, int32_t tgid);
 
 struct who_calls {
 	void *ctx;
-	/* a number was given to a program we have not met (before anything else about it) */
+	/* a number was given to a program we have not met (before anything else about it);
+	 * and again, with the same serial, when it turns out to have another path (a hard
+	 * link): whoever keeps verdicts computes them anew */
 	void (*actor_new)(void *ctx, const struct program *p);
 	/* numbers to give back: nobody of the program lives; the callee frees what bears the
 	 * number (elements, conntrack) and then calls who_actor_free() */
 	void (*actor_idle)(void *ctx, const struct program *p);
-	void (*exec)(void *ctx, const struct process *p, const struct program *prog); /* or NULL */
+	/* or NULL; prog is NULL while the program has no number: it made no socket yet */
+	void (*exec)(void *ctx, const struct process *p, const struct program *prog);
 };
 int who_start(struct who *w, struct uv_loop_s *loop, const struct who_calls *calls);
 void who_stop(struct who *w);
