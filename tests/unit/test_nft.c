@@ -3,8 +3,8 @@
  * kernel holds is read back by a dump. What the rules do to packets: test_nft_packets. */
 #include "base/clock.h"
 #include "base/macros.h"
-#include "nft/nft.h"
 #include "nft/set.h"
+#include "nft_fixture.h"
 #include "scratch.h"
 
 #include <errno.h>
@@ -15,103 +15,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <uv.h>
 
 #include <cmocka.h>
 
-static const struct instance main_one = { .name = "main", .magic = INSTANCE_MAGIC_MAIN };
-static const struct instance third = { .name = "third", .magic = INSTANCE_MAGIC_MAIN + 2 };
-
 enum { LONG_MS = 300000, ACTOR = 7 };
-
-struct fixture {
-	uv_loop_t loop;
-	struct nft_conf conf;
-	int fd;
-	struct nft *nft;
-};
-
-static struct nft_conf conf_of(const struct instance *i)
-{
-	return (struct nft_conf){ .instance = i, .ipv6 = true, .dns_port = 53,
-		.log_refused = true };
-}
-
-static int try_open(struct fixture *f, const struct nft_element *prefill, size_t n)
-{
-	char why[512] = "";
-	int r = nft_open(&f->loop, &f->conf, f->fd, prefill, n, why, sizeof(why), &f->nft);
-
-	if (r < 0)
-		print_message("%s\n", why);
-	return r;
-}
-
-static void begin(struct fixture *f, const struct instance *i)
-{
-	char why[256] = "";
-
-	memset(f, 0, sizeof(*f));
-	assert_int_equal(uv_loop_init(&f->loop), 0);
-	f->conf = conf_of(i);
-	f->fd = nft_socket(why, sizeof(why));
-	print_message("%s", why);
-	assert_true(f->fd >= 0);
-}
-
-static void end(struct fixture *f, bool remove)
-{
-	nft_close(f->nft);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
-	if (remove)
-		assert_int_equal(nft_remove(f->conf.instance, f->fd), 0);
-	close(f->fd);
-}
-
-static struct addr addr_of(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(text, &a), 0);
-	return a;
-}
 
 static struct nft_element pass(const char *text, uint32_t timeout_ms)
 {
 	return (struct nft_element){ .set = NFT_PASS, .actor = ACTOR, .addr = addr_of(text),
 		.timeout_ms = timeout_ms, .rule = 42, .name = "n1.shop.test" };
-}
-
-static unsigned given;
-
-static void on_done(struct job *j)
-{
-	(void)j;
-	given--;
-}
-
-static void give(struct fixture *f, struct nft_request *q)
-{
-	q->job.done = on_done;
-	assert_int_equal(nft_give(f->nft, q), 0);
-	given++;
-}
-
-static void wait_all(struct fixture *f)
-{
-	while (given)
-		uv_run(&f->loop, UV_RUN_ONCE);
-}
-
-static int change(struct fixture *f, enum nft_op op, const struct nft_element *el)
-{
-	struct nft_change c = { .op = op, .el = *el };
-	struct nft_request q = { .n = 1, .changes = &c };
-
-	give(f, &q);
-	wait_all(f);
-	return q.job.result;
 }
 
 static bool same_key(const struct nft_element *a, const struct nft_element *b)
@@ -161,12 +73,12 @@ static void elements(void **state)
 	struct nft_element got;
 
 	(void)state;
-	begin(&f, &third);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	fixture_begin(&f, &third);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	assert_int_equal(nft_present(&third), 1);
 	assert_int_equal(nft_present(&main_one), 0);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		assert_int_equal(change(&f, NFT_PUT, &all[i]), 0);
+		assert_int_equal(fixture_change(&f, NFT_PUT, &all[i]), 0);
 		assert_int_equal(standing(&f, &all[i], &got), i + 1);
 		assert_int_equal(got.actor, all[i].actor);
 		assert_int_equal(got.rule, all[i].rule);
@@ -176,10 +88,10 @@ static void elements(void **state)
 		assert_true(got.timeout_ms + 5000 >= all[i].timeout_ms);
 	}
 	for (size_t i = ARRAY_LEN(all); i-- > 0;) {
-		assert_int_equal(change(&f, NFT_TAKE, &all[i]), 0);
+		assert_int_equal(fixture_change(&f, NFT_TAKE, &all[i]), 0);
 		assert_int_equal(standing(&f, NULL, NULL), i);
 	}
-	end(&f, true);
+	fixture_end(&f, true);
 	assert_int_equal(nft_present(&third), 0);
 }
 
@@ -203,14 +115,14 @@ static void bad_elements(void **state)
 	struct fixture f;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		print_message("%s\n", cases[i].why);
-		assert_int_equal(change(&f, NFT_PUT, &cases[i].el), -EINVAL);
+		assert_int_equal(fixture_change(&f, NFT_PUT, &cases[i].el), -EINVAL);
 	}
 	assert_int_equal(standing(&f, NULL, NULL), 0);
-	end(&f, true);
+	fixture_end(&f, true);
 }
 
 /* the verdict of an actor is changed by putting the other one */
@@ -220,17 +132,17 @@ static void verdict_changes(void **state)
 	struct fixture f;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
-	assert_int_equal(change(&f, NFT_PUT, &el), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0);
 	el.accept = false;
-	assert_int_equal(change(&f, NFT_PUT, &el), 0);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0);
 	assert_int_equal(standing(&f, &el, &got), 1);
 	assert_false(got.accept);
 	el.accept = true;
-	assert_int_equal(change(&f, NFT_TAKE, &el), 0);
+	assert_int_equal(fixture_change(&f, NFT_TAKE, &el), 0);
 	assert_int_equal(standing(&f, &el, &got), 0);
-	end(&f, true);
+	fixture_end(&f, true);
 }
 
 static void name_is_cut(void **state)
@@ -240,13 +152,13 @@ static void name_is_cut(void **state)
 
 	(void)state;
 	memset(el.name, 'n', HOST_MAX - 1);
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
-	assert_int_equal(change(&f, NFT_PUT, &el), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0);
 	assert_int_equal(standing(&f, &el, &got), 1);
 	assert_int_equal(strlen(got.name), SET_LABEL_MAX);
 	assert_int_equal(got.rule, 42);
-	end(&f, true);
+	fixture_end(&f, true);
 }
 
 /* a grant is extended, shortened, and taken back, whether it lives, is over or never was */
@@ -256,27 +168,27 @@ static void expiry(void **state)
 	struct fixture f;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
-	assert_int_equal(change(&f, NFT_TAKE, &el), 0); /* absent */
-	assert_int_equal(change(&f, NFT_PUT, &el), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
+	assert_int_equal(fixture_change(&f, NFT_TAKE, &el), 0); /* absent */
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0);
 	el.timeout_ms = LONG_MS;
-	assert_int_equal(change(&f, NFT_PUT, &el), 0); /* live, longer */
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0); /* live, longer */
 	standing(&f, &el, &got);
 	assert_true(got.timeout_ms > 60000);
 	el.timeout_ms = 60; /* live, shorter */
-	assert_int_equal(change(&f, NFT_PUT, &el), 0);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0);
 	while (standing(&f, &el, &got) > 0)
 		;
 	el.timeout_ms = LONG_MS;
-	assert_int_equal(change(&f, NFT_PUT, &el), 0); /* over */
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0); /* over */
 	assert_int_equal(standing(&f, &el, &got), 1);
 	el.timeout_ms = 60;
-	assert_int_equal(change(&f, NFT_PUT, &el), 0);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0);
 	while (standing(&f, &el, &got) > 0)
 		;
-	assert_int_equal(change(&f, NFT_TAKE, &el), 0); /* over */
-	end(&f, true);
+	assert_int_equal(fixture_change(&f, NFT_TAKE, &el), 0); /* over */
+	fixture_end(&f, true);
 }
 
 enum { MANY = 5000 };
@@ -291,16 +203,16 @@ static void many_at_once(void **state)
 
 	(void)state;
 	assert_non_null(c);
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	for (unsigned i = 0; i < MANY; i++) {
 		c[i].el = pass("198.18.0.0", LONG_MS);
 		c[i].el.addr.b[2] = (uint8_t)(i >> 8);
 		c[i].el.addr.b[3] = (uint8_t)i;
 	}
 	start_us = clock_boot_us();
-	give(&f, &q);
-	wait_all(&f);
+	fixture_give(&f, &q);
+	fixture_wait(&f);
 	print_message("%d elements in %lld us\n", MANY,
 		(long long)(clock_boot_us() - start_us));
 	assert_int_equal(q.job.result, 0);
@@ -308,7 +220,7 @@ static void many_at_once(void **state)
 	nft_stats(f.nft, &s);
 	assert_int_equal(s.batches, 1);
 	assert_int_equal(s.elements, MANY);
-	end(&f, true);
+	fixture_end(&f, true);
 	free(c);
 }
 
@@ -331,8 +243,8 @@ static void bad_one_among_many(void **state)
 	int mark = 5;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	memset(q, 0, sizeof(q));
 	for (unsigned i = 0; i < N; i++) {
 		c[i] = (struct nft_change){ .el = pass("198.18.0.0", LONG_MS) };
@@ -343,9 +255,9 @@ static void bad_one_among_many(void **state)
 		q[i].changes = &c[i];
 		if (i == CALL)
 			q[i] = (struct nft_request){ .call = on_call, .ctx = &mark };
-		give(&f, &q[i]);
+		fixture_give(&f, &q[i]);
 	}
-	wait_all(&f);
+	fixture_wait(&f);
 	for (unsigned i = 0; i < N; i++)
 		assert_int_equal(q[i].job.result,
 			i == BAD ? -EINVAL : i == CALL ? -EXDEV : 0);
@@ -353,7 +265,7 @@ static void bad_one_among_many(void **state)
 	assert_int_equal(standing(&f, NULL, NULL), N - 2);
 	nft_stats(f.nft, &s);
 	assert_int_equal(s.refused, 1);
-	end(&f, true);
+	fixture_end(&f, true);
 }
 
 /* What the kernel itself refuses: one element too many. Requests that wait behind a slow one
@@ -381,29 +293,29 @@ static void full_set(void **state)
 		fill[i].addr.b[2] = (uint8_t)(i >> 8);
 		fill[i].addr.b[3] = (uint8_t)i;
 	}
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, fill, ROOM), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, fill, ROOM), 0);
 	slow = (struct nft_request){ .call = wait_for_all, .ctx = &go };
 	memset(q, 0, sizeof(q));
 	c[0] = (struct nft_change){ .el = fill[1] }; /* extended: it stands already */
 	c[1] = (struct nft_change){ .el = pass("192.0.2.1", LONG_MS) };
 	c[2] = c[1];
 	c[2].el.set = NFT_REFUSE; /* another set */
-	give(&f, &slow);
+	fixture_give(&f, &slow);
 	for (unsigned i = 0; i < 3; i++) {
 		q[i].n = 1;
 		q[i].changes = &c[i];
-		give(&f, &q[i]);
+		fixture_give(&f, &q[i]);
 	}
 	__atomic_store_n(&go, true, __ATOMIC_RELEASE);
-	wait_all(&f);
+	fixture_wait(&f);
 	assert_int_equal(q[0].job.result, 0);
 	assert_int_equal(q[1].job.result, -ENFILE);
 	assert_int_equal(q[2].job.result, 0);
 	assert_int_equal(standing(&f, NULL, NULL), ROOM + 1);
-	assert_int_equal(change(&f, NFT_TAKE, &fill[2]), 0);
-	assert_int_equal(change(&f, NFT_PUT, &c[1].el), 0);
-	end(&f, true);
+	assert_int_equal(fixture_change(&f, NFT_TAKE, &fill[2]), 0);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &c[1].el), 0);
+	fixture_end(&f, true);
 	free(fill);
 }
 
@@ -417,29 +329,29 @@ static void adopted(void **state)
 
 	(void)state;
 	if (pid == 0) {
-		begin(&f, &main_one);
+		fixture_begin(&f, &main_one);
 		f.conf.closed = true;
-		if (try_open(&f, &el, 1) < 0)
+		if (fixture_open(&f, &el, 1) < 0)
 			_exit(1);
 		_exit(0);
 	}
 	waitpid(pid, &status, 0);
 	assert_int_equal(status, 0);
-	begin(&f, &main_one);
+	fixture_begin(&f, &main_one);
 	f.conf.closed = true;
 	if (nft_present(&main_one) == 0 && scratch_run("nft list table inet scupper "
 							 ">/dev/null 2>&1", NULL) != 0) {
-		end(&f, false);
+		fixture_end(&f, false);
 		print_message("skipped: this kernel has no persist flag\n");
 		skip();
 	}
 	assert_int_equal(nft_present(&main_one), 0); /* an orphan is nobody's */
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	assert_int_equal(nft_present(&main_one), 1);
 	assert_int_equal(standing(&f, &el, &got), 1);
 	assert_string_equal(got.name, el.name);
-	assert_int_equal(change(&f, NFT_TAKE, &el), 0);
-	end(&f, true);
+	assert_int_equal(fixture_change(&f, NFT_TAKE, &el), 0);
+	fixture_end(&f, true);
 }
 
 /* another default, another table: made in one transaction, grants are carried over */
@@ -449,15 +361,15 @@ static void other_conf(void **state)
 	struct fixture f;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, &el, 1), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, &el, 1), 0);
 	nft_close(f.nft);
 	f.conf.default_allow = true;
 	f.conf.closed = true;
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	assert_int_equal(standing(&f, &el, &got), 1);
 	assert_int_equal(got.rule, el.rule);
-	end(&f, true);
+	fixture_end(&f, true);
 }
 
 /* a core that comes back on the same socket finds the table as it was */
@@ -467,13 +379,13 @@ static void same_socket(void **state)
 	struct fixture f;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
-	assert_int_equal(change(&f, NFT_PUT, &el), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), 0);
 	nft_close(f.nft);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	assert_int_equal(standing(&f, &el, &got), 1);
-	end(&f, true);
+	fixture_end(&f, true);
 }
 
 static void second_creator(void **state)
@@ -481,16 +393,16 @@ static void second_creator(void **state)
 	struct fixture f, g;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
-	begin(&g, &main_one);
-	assert_int_equal(try_open(&g, NULL, 0), -EEXIST);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
+	fixture_begin(&g, &main_one);
+	assert_int_equal(fixture_open(&g, NULL, 0), -EEXIST);
 	assert_int_equal(nft_remove(&main_one, g.fd), -EPERM);
-	end(&g, false);
-	begin(&g, &third); /* another instance beside it */
-	assert_int_equal(try_open(&g, NULL, 0), 0);
-	end(&g, true);
-	end(&f, true);
+	fixture_end(&g, false);
+	fixture_begin(&g, &third); /* another instance beside it */
+	assert_int_equal(fixture_open(&g, NULL, 0), 0);
+	fixture_end(&g, true);
+	fixture_end(&f, true);
 }
 
 static void foreign_table(void **state)
@@ -503,10 +415,10 @@ static void foreign_table(void **state)
 		skip();
 	}
 	assert_int_equal(scratch_run("nft -f -", "table inet scupper { }\n"), 0);
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), -EEXIST);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), -EEXIST);
 	assert_int_equal(nft_present(&main_one), 0);
-	end(&f, false);
+	fixture_end(&f, false);
 	assert_int_equal(scratch_run("nft delete table inet scupper", NULL), 0);
 }
 
@@ -517,17 +429,17 @@ static void table_gone(void **state)
 	struct fixture f;
 
 	(void)state;
-	begin(&f, &main_one);
-	assert_int_equal(try_open(&f, NULL, 0), 0);
+	fixture_begin(&f, &main_one);
+	assert_int_equal(fixture_open(&f, NULL, 0), 0);
 	assert_int_equal(nft_remove(&main_one, f.fd), 0);
 	assert_int_equal(nft_remove(&main_one, f.fd), 0); /* again is fine */
-	assert_int_equal(change(&f, NFT_PUT, &el), -ESTALE);
+	assert_int_equal(fixture_change(&f, NFT_PUT, &el), -ESTALE);
 	nft_stats(f.nft, &s);
 	assert_int_equal(s.table_lost, 1);
 	nft_close(f.nft);
-	assert_int_equal(try_open(&f, &el, 1), 0); /* and it is made anew */
+	assert_int_equal(fixture_open(&f, &el, 1), 0); /* and it is made anew */
 	assert_int_equal(standing(&f, NULL, NULL), 1);
-	end(&f, true);
+	fixture_end(&f, true);
 }
 
 int main(void)
