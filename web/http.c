@@ -460,7 +460,7 @@ void stream_wake(struct http_stream *s)
 
 /* the daemon */
 
-static void on_log(void *ctx, const char *fmt, va_list args)
+static void format_printf(2, 0) on_log(void *ctx, const char *fmt, va_list args)
 {
 	char line[512];
 

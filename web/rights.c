@@ -83,7 +83,7 @@ static int add_rules(scmp_filter_ctx f)
 			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-			SCMP_A1(SCMP_CMP_EQ, FIONBIO));
+			SCMP_A1(SCMP_CMP_EQ, FIONBIO, 0));
 	return r;
 }
 

@@ -595,9 +595,8 @@ static int listen_events(const char *arguments)
 {
 	char text[512];
 	int fd = connect_to_web();
-	int n = snprintf(text, sizeof(text), "GET /api/v1/events%s HTTP/1.1\r\nHost: x\r\nConnection: "
-		"close\r\n\r\n",
-		arguments);
+	int n = snprintf(text, sizeof(text), "GET /api/v1/events%s HTTP/1.1\r\nHost: x\r\n"
+		"Connection: close\r\n\r\n", arguments);
 
 	send_all(fd, text, (size_t)n);
 	return fd;
