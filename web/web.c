@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "web/api.h"
 #include "web/events.h"
-#include "web/rights.h"
+#include "web/sandbox.h"
 #include "web/users.h"
 #include "web/window.h"
 
@@ -115,7 +115,7 @@ static int serve(struct web *w, const struct web_conf *conf)
 		log_error("web: cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = rights_drop(conf->uid, conf->gid);
+	r = sandbox_enter(conf->uid, conf->gid);
 	if (r < 0) {
 		log_error("web: cannot give up its rights: %s", strerror(-r));
 		return r;
@@ -136,7 +136,7 @@ int web_main(const struct web_conf *conf)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	r = rights_close_others(keep, 2);
+	r = sandbox_close_others(keep, 2);
 	if (r == 0)
 		r = uv_loop_init(&w.loop);
 	if (r < 0) {

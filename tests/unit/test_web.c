@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "fake_core.h"
 #include "web/api.h"
-#include "web/rights.h"
+#include "web/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -852,7 +852,7 @@ static int try_without_rights(int (*try)(void))
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (rights_drop((uid_t)-1, (gid_t)-1) < 0)
+		if (sandbox_enter((uid_t)-1, (gid_t)-1) < 0)
 			_exit(100);
 		_exit(try());
 	}

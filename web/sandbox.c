@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Needs CAP_SETUID, CAP_SETGID and CAP_SETPCAP to give them up. */
-#include "web/rights.h"
+#include "web/sandbox.h"
 #include "base/macros.h"
 
 #include <cap-ng.h>
@@ -17,7 +17,7 @@
 
 enum { FIRST_KEPT = 3, DESCRIPTORS_MAX = 256 };
 
-int rights_close_others(int *const keep[], int n)
+int sandbox_close_others(int *const keep[], int n)
 {
 	int nowhere;
 
@@ -112,7 +112,7 @@ static int become(uid_t uid, gid_t gid)
 	return capng_apply(CAPNG_SELECT_CAPS) < 0 ? -EPERM : 0;
 }
 
-int rights_drop(uid_t uid, gid_t gid)
+int sandbox_enter(uid_t uid, gid_t gid)
 {
 	const struct rlimit files = { DESCRIPTORS_MAX, DESCRIPTORS_MAX };
 	const struct rlimit none = { 0, 0 };
