@@ -75,10 +75,15 @@ static struct decision fallback(const struct ruleset *rs, enum flow_dir dir)
 }
 
 /* everything known */
+const char *target_name(const struct target *to)
+{
+	return to->dir == FLOW_IN ? NULL : to->name;
+}
+
 bool rule_matches(const struct rule *r, const struct program *who, const struct target *to,
 	int64_t now_s)
 {
-	return what_matches_place(&r->what, to->name, to->addr) &&
+	return what_matches_place(&r->what, target_name(to), to->addr) &&
 		what_matches_service(&r->what, to->proto, to->port) &&
 		rule_concerns(r, who, to->dir, now_s);
 }

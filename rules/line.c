@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static unsigned column(const struct line *l, size_t offset)
+unsigned line_column(const struct line *l, size_t offset)
 {
 	unsigned c = 1;
 
@@ -27,7 +27,7 @@ int line_fail(const struct line *l, size_t offset, const char *fmt, ...)
 	vsnprintf(raw, sizeof(raw), fmt, args);
 	va_end(args);
 	l->err->line = l->number;
-	l->err->column = column(l, offset);
+	l->err->column = line_column(l, offset);
 	t = text_into(l->err->what, sizeof(l->err->what));
 	text_add_safe(&t, raw);
 	return -EINVAL;

@@ -30,6 +30,7 @@ struct line {
 
 int line_read(struct line *l, const char *text, size_t len, unsigned number,
 	struct rule_error *err);
+unsigned line_column(const struct line *l, size_t offset);
 /* -EINVAL, with the column of that byte of the line */
 int line_fail(const struct line *l, size_t offset, const char *fmt, ...) format_printf(3, 4);
 /* the same for a byte of a word; 0 is the word itself */

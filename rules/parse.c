@@ -156,6 +156,7 @@ static int who_parse(const struct line *l, const struct word *w, struct parsed *
 		if (r < 0)
 			return r;
 		who->user = out->user;
+		out->user_column = line_column(l, w->at[plus + 5]);
 	}
 	memcpy(s, w->s, plus);
 	s[plus] = '\0';

@@ -81,6 +81,7 @@ struct parsed {
 	struct rule rule;
 	char path[PROGRAM_PATH_MAX], user[RULE_USER_MAX], name[HOST_MAX];
 	char note[RULE_NOTE_MAX], until[20];
+	unsigned user_column;
 };
 
 struct index;
@@ -144,6 +145,8 @@ bool rule_concerns(const struct rule *r, const struct program *who, enum flow_di
 	int64_t now_s);
 bool rule_counts_at_name(const struct rule *r, const struct program *who,
 	const struct target *to, int64_t now_s);
+/* what comes in has an address only: a name would be its peer's word */
+const char *target_name(const struct target *to);
 bool rule_matches(const struct rule *r, const struct program *who, const struct target *to,
 	int64_t now_s);
 struct decision decision_of(const struct rule *r);

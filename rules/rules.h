@@ -52,7 +52,8 @@ struct rule_info {
 
 /* where something wants to go. At name time addr is NULL and port 0. */
 struct target {
-	const char *name;    /* normalised (base/host.h), or NULL: a literal address */
+	const char *name;    /* normalised (base/host.h), or NULL: a literal address. What
+	                      * comes in (dir) is judged by its address, named or not */
 	const struct addr *addr;
 	uint16_t port;       /* 0: not known */
 	uint8_t proto;       /* IPPROTO_*, 0: not known */

@@ -89,9 +89,10 @@ static int fail(struct rule_error *err, unsigned line, unsigned column, int r,
 	return r;
 }
 
-static int user_find(const struct ruleset *rs, struct who *w, unsigned line,
+static int user_find(const struct ruleset *rs, struct parsed *p, unsigned line,
 	struct rule_error *err)
 {
+	struct who *w = &p->rule.who;
 	char what[sizeof(err->what)];
 	uint32_t uid = 0;
 	int r;
@@ -106,7 +107,7 @@ static int user_find(const struct ruleset *rs, struct who *w, unsigned line,
 	if (r < 0) {
 		snprintf(what, sizeof(what), r == -ENOENT ? "there is no user %s"
 			: "the user %s cannot be looked up now", w->user);
-		return fail(err, line, 1, r == -ENOENT ? -EINVAL : r, what);
+		return fail(err, line, p->user_column, r == -ENOENT ? -EINVAL : r, what);
 	}
 	w->uid = uid;
 	return 0;
@@ -157,7 +158,7 @@ static int add(struct ruleset *rs, const char *text, size_t len,
 
 	if (r < 0)
 		return r;
-	r = user_find(rs, &p.rule.who, from->line, err);
+	r = user_find(rs, &p, from->line, err);
 	if (r < 0)
 		return r;
 	if (rs->n >= RULES_MAX)

@@ -324,6 +324,7 @@ static void users(void **state)
 	assert_int_equal(ruleset_add(rs, "deny any+uid:nobody-here any", &from, &err),
 		-EINVAL);
 	assert_string_equal(err.what, "there is no user nobody-here");
+	assert_int_equal(err.column, 14);
 	assert_int_equal(ruleset_add(rs, "deny any+uid:games any", &from, &err), 0);
 	assert_int_equal(rs->rules[0]->who.uid, 5);
 	ruleset_free(rs);
