@@ -329,7 +329,7 @@ static void on_status(void *ctx, struct link_status *out)
 	out->uptime_s = (clock_unix_ms() - h->started_ms) / 1000;
 	out->bpf = h->who != NULL;
 	text_copy(out->why, sizeof(out->why), h->why);
-	out->table = c->nft && nft_present(&c->instance);
+	out->table = c->nft && nft_present(&c->instance) > 0;
 	out->persist = out->table && conf->closed && nft_persists(c->nft);
 	text_copy(out->nss, sizeof(out->nss), machine_resolvers("", nss));
 	text_copy(out->rule_errors, sizeof(out->rule_errors), book_errors(c->book));

@@ -148,7 +148,7 @@ static int choose_magic(struct held *h, char *why, size_t why_max)
 		int r;
 
 		h->instance.magic = m;
-		if (nft_present(&h->instance))
+		if (nft_present(&h->instance) > 0)
 			continue;
 		r = open_private(h);
 		if (r == -EADDRINUSE)

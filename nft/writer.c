@@ -199,6 +199,15 @@ int nft_present(const struct instance *instance)
 	return t.there && t.owned && strncmp(t.comment, "scupper", 7) == 0;
 }
 
+bool nft_persists(const struct nft *n)
+{
+	auto_close int fd = -1;
+	struct table_state t;
+
+	return net_open(&fd) == 0 && owner_look(fd, &n->instance, &t) == 0 && t.there &&
+	       t.persists;
+}
+
 int nft_open(struct uv_loop_s *loop, const struct nft_conf *conf, int fd,
 	const struct nft_element *prefill, size_t count, char *why, size_t why_max,
 	struct nft **out)
