@@ -14,7 +14,9 @@
  * program's number, so that the reset that ending sends is judged as that program's packet.
  * Not reached: sockets under way in a UNIX socket, and connections a listener's program has
  * not accepted yet, which come without a mark.
- * Needs CAP_SYS_PTRACE (pidfd_getfd) and CAP_NET_ADMIN (SO_MARK, SOCK_DESTROY).
+ * Needs CAP_SYS_PTRACE (pidfd_getfd) and CAP_NET_ADMIN (SO_MARK, SOCK_DESTROY), and that
+ * who_register_self() has named this process: the hook that refuses SO_MARK goes by the
+ * cgroup a socket was made in, whoever asks.
  */
 #include "base/clock.h"
 #include "base/macros.h"
