@@ -550,7 +550,7 @@ int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 	g->conf = *conf;
 	g->parts = *parts;
 	g->calls = *calls;
-	g->next_flow = (uint64_t)clock_unix_ms() << 20; /* ids go on over restarts */
+	g->next_flow = (uint64_t)clock_unix_ms() * 1000; /* goes on over restarts, below 2^53 */
 	g->actors = calloc(ACTOR_MASK + 1, sizeof(*g->actors));
 	g->sweep = malloc(sizeof(*g->sweep));
 	if (!g->actors || !g->sweep || grant_book_new(&g->book) < 0 ||
