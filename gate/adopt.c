@@ -9,8 +9,10 @@
 #include "gate/internal.h"
 #include "base/clock.h"
 #include "base/macros.h"
+#include "who/diag.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +76,17 @@ static void open_for(struct gate *g, const struct who_socket *s, who_answer answ
 	batch_send(b, opened, a);
 }
 
+/* a connection that came to a port where somebody listens was accepted, not made */
+static bool accepted(struct gate *g, const struct who_socket *s)
+{
+	struct diag_tuple t = { .local = s->local, .lport = s->lport,
+		.peer = { .family = s->local.family }, .proto = s->proto };
+	struct diag_socket found;
+
+	return s->proto == IPPROTO_TCP && g->parts.diag &&
+	       diag_find(g->parts.diag, &t, &found) == 0;
+}
+
 static void judge(void *ctx, const struct who_socket *s, who_answer answer, void *token)
 {
 	struct adopting *ad = ctx;
@@ -86,6 +99,10 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 	if (!s->connected || addr_zone(&s->peer) == ZONE_LOCALHOST) {
 		answer(token, WHO_MARK);
 		return;
+	}
+	if (accepted(g, s)) {
+		to.dir = FLOW_IN;
+		to.port = s->lport;
 	}
 	ruleset_decide(g->rules, s->program, &to, clock_unix_ms() / 1000, &d);
 	if (d.verdict == VERDICT_ALLOW ||
