@@ -1,115 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * expr.h - rules as expressions, one helper for each thing a rule can say.
- *
- * Glossary. if_: goes on with the rule only if it holds. do_: acts. A rule is RULE(b, ...)
- * with its conditions and actions in order, in the chain that chain() named last. "sock" is
- * the mark of the packet's own socket (nothing where there is none: the rule ends there);
- * "actor" is that mark through MARK_ACTOR_BITS; "ours" means that it bears our magic.
- * ct marks are read through CTMARK_BITS, as other tables save and restore stamped marks.
- * A failure sticks in the batch. */
+ * expr.h - the steps that conditions and actions are made of.
+ * Registers: every condition uses the first; a key is put together from it upwards, in
+ * steps of four bytes, as the kernel's concatenations are. A failure sticks in the batch. */
 #ifndef NFT_EXPR_H
 #define NFT_EXPR_H
 
-#include "nft/net.h"
-#include "nft/nft.h"
-#include "nft/set.h"
+#include "nft/builder.h"
+
+#include <linux/netfilter/nf_tables.h>
 
 struct nftnl_expr;
-struct nftnl_rule;
 
-enum { BUILDER_RULES_MAX = 400 };
+enum { R0 = NFT_REG32_00 };
 
-struct builder {
-	struct batch *batch;
-	const struct nft_conf *conf;
-	uint32_t mark;      /* magic << 24 */
-	uint32_t zone;      /* 8192 n */
-	char table[INSTANCE_TABLE_MAX];
-	const char *chain;
-	struct nftnl_rule *rule;
-	/* whose message is which: a refusal of the kernel's can be named */
-	unsigned nrules;
-	struct { uint32_t seq; const char *chain; } rules[BUILDER_RULES_MAX];
-};
+/* the rule owns it; NULL once memory ran out, and then the setters do nothing */
+struct nftnl_expr *expr_new(struct builder *b, const char *name);
+void expr_set32(struct nftnl_expr *e, uint16_t what, uint32_t v);
+void expr_set(struct nftnl_expr *e, uint16_t what, const void *v, uint32_t n);
+void expr_set_name(struct nftnl_expr *e, uint16_t what, const char *v);
 
-struct hook {
-	const char *type; /* "filter", "nat" */
-	uint32_t at;      /* NF_INET_* */
-	int32_t priority;
-};
-
-/* names must be literals: they are kept */
-void chain(struct builder *b, const char *name, const struct hook *hook); /* NULL: none */
-void chain_at(struct builder *b, const char *name); /* rules that follow belong there */
-void rule_begin(struct builder *b);
-void rule_end(struct builder *b);
-#define RULE(b, ...) \
-	do { \
-		rule_begin(b); \
-		__VA_ARGS__; \
-		rule_end(b); \
-	} while (0)
-
-/* socket */
-void if_sock_any(struct builder *b);  /* the packet has one */
-void if_sock_ours(struct builder *b);
-void if_sock_actor(struct builder *b, uint32_t actor);
-void if_sock_not_actor(struct builder *b, uint32_t actor); /* has one, and it is another's */
-void if_sock_device(struct builder *b); /* MARK_DEVICE_BIT */
-/* packet's mark */
-void if_mark_zero(struct builder *b);
-void if_mark_ours(struct builder *b); /* stamped or not */
-void do_stamp_from_sock(struct builder *b);
-void do_stamp_from_ct(struct builder *b);
-/* conntrack */
-void if_ct_ours(struct builder *b);
-void if_ct_mark_zero(struct builder *b);
-void if_ct_status(struct builder *b, uint32_t mask, uint32_t value);
-void if_ct_invalid(struct builder *b);
-void if_ct_new(struct builder *b); /* the flow's very first packet, not yet confirmed */
-void if_ct_original(struct builder *b);
-void if_ct_reply(struct builder *b);
-void do_ct_mark_actor(struct builder *b); /* ct mark := actor */
-void do_zone_from_sock(struct builder *b);
-void do_zone_from_mark(struct builder *b);
-/* where */
-void if_v4(struct builder *b);
-void if_v6(struct builder *b);
-void if_in_lo(struct builder *b);
-void if_out_lo(struct builder *b);
-void if_out_not_lo(struct builder *b);
-void if_to(struct builder *b, const struct addr *a, unsigned bits); /* checks the family */
-void if_from(struct builder *b, const struct addr *a, unsigned bits);
-void if_to_text(struct builder *b, const char *addr, unsigned bits);
-void if_to_type(struct builder *b, uint32_t type); /* RTN_* of the destination */
-/* what */
-void if_proto(struct builder *b, uint8_t proto);
-void if_to_port(struct builder *b, uint16_t port);
-void if_from_port(struct builder *b, uint16_t port);
-void if_icmp(struct builder *b, uint8_t first, uint8_t last); /* type; checks the protocol */
-void if_icmp6(struct builder *b, uint8_t first, uint8_t last);
-void if_hoplimit(struct builder *b, uint8_t hops);
-void if_rst(struct builder *b);
-/* sets: the key is put together from the packet as the set's definition says */
-void if_in_set(struct builder *b, enum set_id id);
-void if_not_in_set(struct builder *b, enum set_id id);
-void if_factory(struct builder *b, enum nft_factory class);
-void if_pair(struct builder *b); /* actor and ct mark are one */
-/* over (or within) so many a second for this actor, counted in a set */
-void if_over(struct builder *b, enum set_id id, uint32_t per_s, uint32_t burst);
-void if_within(struct builder *b, enum set_id id, uint32_t per_s, uint32_t burst);
-/* ends */
-void do_accept(struct builder *b);
-void do_drop(struct builder *b);
-void do_return(struct builder *b);
-void do_jump(struct builder *b, const char *to);
-void do_goto(struct builder *b, const char *to);
-void do_reset(struct builder *b);  /* tcp reset */
-void do_reject(struct builder *b); /* icmpx admin-prohibited */
-void do_log(struct builder *b, const char *word);
-void do_redirect(struct builder *b, const struct addr *to, uint16_t port);
-/* source := prefix, ct mark's number in its low bits */
-void do_source4(struct builder *b);
-void do_source6(struct builder *b);
+void load_sock(struct builder *b);  /* R0 := the socket's mark */
+void load_actor(struct builder *b); /* R0 := magic and number of it */
+void load_meta(struct builder *b, uint32_t key, uint32_t reg);
+void load_ct(struct builder *b, uint32_t key, uint32_t reg);
+void load_bytes(struct builder *b, uint32_t base, uint32_t at, uint32_t len, uint32_t reg);
+void load_value(struct builder *b, uint32_t reg, const void *v, uint32_t len);
+/* reg := reg & mask ^ xor */
+void load_bits(struct builder *b, uint32_t reg, const void *mask, const void *xor,
+	uint32_t len);
+void load_bits32(struct builder *b, uint32_t reg, uint32_t mask, uint32_t xor);
 
 #endif

@@ -85,7 +85,8 @@ int owner_look(int fd, const struct instance *i, struct table_state *out)
 	return 0;
 }
 
-static void put_table(struct batch *b, const struct nft_conf *conf, uint32_t flags, bool make)
+static void put_table(struct batch *b, const struct nft_conf *conf, uint32_t flags,
+	bool make)
 {
 	struct nlmsghdr *m = batch_message(b, NFT_MSG_NEWTABLE,
 		NLM_F_REQUEST | NLM_F_CREATE | (make ? NLM_F_EXCL : 0));
@@ -117,7 +118,8 @@ static void delete_table(struct batch *b, const struct instance *i)
 	batch_add(b, m);
 }
 
-static void say_refused(const struct builder *b, uint32_t where, int error, struct text *why)
+static void say_refused(const struct builder *b, uint32_t where, int error,
+	struct text *why)
 {
 	unsigned nth = 0;
 

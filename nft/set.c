@@ -14,7 +14,13 @@
 #include <string.h>
 
 /* nft's numbers for the types of a key, six bits each, for people's `nft list` only */
-enum { TYPE_IPADDR = 7, TYPE_IP6ADDR = 8, TYPE_PROTO = 12, TYPE_SERVICE = 13, TYPE_MARK = 19 };
+enum {
+	TYPE_IPADDR = 7,
+	TYPE_IP6ADDR = 8,
+	TYPE_PROTO = 12,
+	TYPE_SERVICE = 13,
+	TYPE_MARK = 19,
+};
 #define KEY2(a, b) ((a) << 6 | (b))
 #define KEY4(a, b, c, d) (KEY2(a, b) << 12 | KEY2(c, d))
 #define MARK_ADDR(t) KEY2(TYPE_MARK, t)
@@ -351,8 +357,8 @@ static const struct nlattr *attr_in(const struct nlattr *nest, uint16_t type)
 }
 
 /* false: no element of ours, or one that is over already */
-static bool read_element(const struct nlattr *nest, const struct instance *i, enum set_id id,
-	struct nft_element *el)
+static bool read_element(const struct nlattr *nest, const struct instance *i,
+	enum set_id id, struct nft_element *el)
 {
 	const struct set_def *d = &set_defs[id];
 	const struct nlattr *key = attr_in(nest, NFTA_SET_ELEM_KEY);

@@ -442,8 +442,8 @@ static void chains_make(struct builder *b)
 
 void table_comment(const struct nft_conf *c, char out[static TABLE_COMMENT_MAX])
 {
-	snprintf(out, TABLE_COMMENT_MAX, "scupper layout %d default %s in %s ipv6 %d dns %u log %d",
-		TABLE_LAYOUT, c->default_allow ? "allow" : "deny",
+	snprintf(out, TABLE_COMMENT_MAX,
+		"scupper layout %d default %s in %s ipv6 %d dns %u log %d", TABLE_LAYOUT, c->default_allow ? "allow" : "deny",
 		c->default_in_allow ? "allow" : "deny", c->ipv6, c->dns_port, c->log_refused);
 }
 

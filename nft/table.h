@@ -3,7 +3,7 @@
 #ifndef NFT_TABLE_H
 #define NFT_TABLE_H
 
-#include "nft/expr.h"
+#include "nft/builder.h"
 
 enum {
 	TABLE_LAYOUT = 1, /* counts up whenever sets or chains change */

@@ -245,6 +245,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	scratch_run("nft delete table inet watch 2>/dev/null", NULL);
+	scratch_run("nft delete table inet other 2>/dev/null", NULL);
 	fixture_end(&f, true);
 	return 0;
 }
@@ -381,6 +383,37 @@ static void same_port_other_actor(void **state)
 	listener_close(&l);
 }
 
+/* Our own upstream query, or an outside program's, that draws the port of a client whose
+ * redirected flow stands: it is not caught in that flow. */
+static void live_redirect_catches_nobody_else(void **state)
+{
+	static const uint32_t others[] = { ACTOR_SELF, OUTSIDE };
+	struct listener l;
+
+	(void)state;
+	open_table();
+	l = listener_open(4);
+	for (uint16_t i = 0; i < ARRAY_LEN(others); i++) {
+		struct sockaddr_storage from;
+		socklen_t n = sizeof(from);
+		char bytes[16];
+		int fd = sock(mark_of(CURL), 4, SOCK_DGRAM);
+
+		assert_int_equal(bind_to(fd, HERE4, (uint16_t)(4050 + i)), 0);
+		assert_int_equal(connect_to(fd, FAR4, 53), 0);
+		assert_int_equal(send(fd, "query", 5, 0), 5);
+		assert_int_equal(recvfrom(l.udp, bytes, sizeof(bytes), 0,
+					 (struct sockaddr *)&from, &n), 5);
+		close(fd);
+		fd = sock(mark_of(others[i]), 4, SOCK_DGRAM);
+		assert_int_equal(bind_to(fd, HERE4, (uint16_t)(4050 + i)), 0);
+		assert_int_equal(connect_to(fd, FAR4, 53), 0);
+		assert_int_equal(exchange(fd), 0); /* with the neighbour */
+		close(fd);
+	}
+	listener_close(&l);
+}
+
 static void dns_exempt_and_bound(void **state)
 {
 	struct nft_element el = pass(CURL, FAR4),
@@ -493,6 +526,46 @@ static void flow_outlives_element(void **state)
 	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), -ECONNREFUSED);
 	close(tcp);
 	close(udp);
+}
+
+/* a connection older than the table goes on where its address is admitted, else it ends */
+static void older_than_the_table(void **state)
+{
+	struct nft_element el = pass(CURL, FAR4);
+	int mine, others;
+
+	(void)state;
+	mine = sock(mark_of(CURL), 4, SOCK_STREAM);
+	others = sock(mark_of(WGET), 4, SOCK_STREAM);
+	assert_int_equal(connect_to(mine, FAR4, ECHO_PORT), 0);
+	assert_int_equal(connect_to(others, FAR4, ECHO_PORT), 0);
+	assert_int_equal(exchange(mine), 0);
+	assert_int_equal(exchange(others), 0);
+	assert_int_equal(fixture_open(&f, &el, 1), 0);
+	assert_int_equal(exchange(mine), 0);
+	assert_int_equal(exchange(others), -ECONNRESET);
+	close(mine);
+	close(others);
+}
+
+/* the table is replaced under a live flow, in one transaction */
+static void flow_lives_through_a_new_table(void **state)
+{
+	struct nft_element el = pass(CURL, FAR4);
+	int fd;
+
+	(void)state;
+	open_table();
+	put(&el);
+	fd = sock(mark_of(CURL), 4, SOCK_STREAM);
+	assert_int_equal(connect_to(fd, FAR4, ECHO_PORT), 0);
+	take(&el);
+	nft_close(f.nft);
+	f.conf.default_in_allow = true;
+	open_table();
+	assert_int_equal(exchange(fd), 0);
+	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), -ECONNREFUSED);
+	close(fd);
 }
 
 /* the port of a program that is gone: neither its flow nor its late answers are inherited */
@@ -744,7 +817,45 @@ static void stamped(void **state)
 	assert_int_equal(counted("bare"), 0);
 	assert_int_equal(talk(OUTSIDE, SOCK_DGRAM, FAR4, ECHO_PORT), 0);
 	assert_int_equal(counted("bare"), 1); /* the watch works */
-	assert_int_equal(scratch_run("nft delete table inet watch", NULL), 0);
+}
+
+/* Another table's ct mark stays as it is; what it stands on is judged packet by packet. */
+static void foreign_ct_mark(void **state)
+{
+	static const char other[] =
+		"table inet other {\n"
+		" chain mine { type filter hook output priority -150;\n"
+		"  th dport { 7000, 53 } ct mark set 0x1234\n"
+		" }\n"
+		"}\n"
+		"table inet watch {\n"
+		" counter bare { }\n"
+		" chain late { type filter hook postrouting priority 20000;\n"
+		"  oif != lo th dport 7000 meta mark != 0x73000005 counter name bare\n"
+		" }\n"
+		"}\n";
+	struct nft_element el = pass(CURL, FAR4);
+	struct listener l;
+	int fd;
+
+	(void)state;
+	need_nft();
+	open_table();
+	assert_int_equal(scratch_run("nft -f -", other), 0);
+	l = listener_open(4);
+	ask_udp(&l, CURL, FAR4);
+	ask_tcp(&l, WGET, FAR4);
+	listener_close(&l);
+	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), -ECONNREFUSED);
+	put(&el);
+	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), 0);
+	assert_int_equal(counted("bare"), 0);
+	fd = sock(mark_of(CURL), 4, SOCK_DGRAM);
+	assert_int_equal(connect_to(fd, FAR4, ECHO_PORT), 0);
+	assert_int_equal(exchange(fd), 0);
+	take(&el);
+	assert_int_equal(exchange(fd), -EPERM);
+	close(fd);
 }
 
 /* An asker that is gone when the answer comes: no refusal of the kernel's goes to the
@@ -793,7 +904,6 @@ static void gone_askers(void **state)
 	assert_int_equal(counted("out"), 0);
 	assert_int_equal(talk(OUTSIDE, SOCK_DGRAM, FAR4, ECHO_PORT), 0);
 	assert_int_equal(counted("out"), 1); /* the watch works */
-	assert_int_equal(scratch_run("nft delete table inet watch", NULL), 0);
 	listener_close(&l);
 }
 
@@ -927,17 +1037,21 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(dns_comes_to_us),
 		TEST(same_port_other_actor),
+		TEST(live_redirect_catches_nobody_else),
 		TEST(dns_exempt_and_bound),
 		TEST(pass_is_one_actors),
 		TEST(which_wins),
 		TEST(default_allow),
 		TEST(flow_outlives_element),
+		TEST(older_than_the_table),
+		TEST(flow_lives_through_a_new_table),
 		TEST(flow_is_not_inherited),
 		TEST(local_destinations),
 		TEST(inbound),
 		TEST(inbound_by_default),
 		TEST(listener_guards),
 		TEST(stamped),
+		TEST(foreign_ct_mark),
 		TEST(gone_askers),
 		TEST(new_flow_cap),
 		TEST(refusals_are_logged),
