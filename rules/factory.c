@@ -3,9 +3,10 @@
  *
  * Loopback is for any program. All others are bound to the programs that need them, never
  * to `any`: with `any` every denied program might write to multicast groups. They count in
- * decisions like other rules (an NTP client may look its servers up under default=deny),
- * and the table lets the same traffic pass ahead of any lookup by its own coarser classes
- * (enum rules_class): what a class opens there is what its rules say here, at most.
+ * decisions like other rules: an NTP client may look its servers up under default=deny.
+ * What needs no lookup (broadcast, groups, the link, a server by its address) is let
+ * through by the table's own classes (enum rules_class), which are narrower than the text
+ * here where ports and zones cannot say it: a source port, a message type, a hop limit.
  * Neighbour discovery and ICMP errors of the kernel itself belong to no program's socket
  * and need no rule, so none is listed.
  *
@@ -19,7 +20,7 @@ static const struct factory {
 	uint8_t class;         /* enum rules_class, 0: none */
 	const char *text;
 } rules[] = {
-	{ 1, 0, "allow any localhost note \"loopback\"" },
+	{ 1, 0, "allow any localhost note loopback" },
 
 	{ 16, RULES_DHCP, "allow /usr/*bin/dhclient multicast:67,547/udp note DHCP" },
 	{ 17, RULES_DHCP, "allow /usr/*bin/dhclient lan:67,547/udp note DHCP" },
@@ -28,30 +29,44 @@ static const struct factory {
 	{ 20, RULES_DHCP,
 		"allow /usr/*bin/NetworkManager multicast:67,547/udp note DHCP" },
 	{ 21, RULES_DHCP, "allow /usr/*bin/NetworkManager lan:67,547/udp note DHCP" },
-	{ 22, RULES_DHCP, "allow /usr/lib/systemd/systemd-networkd multicast:67,547/udp "
-		"note DHCP" },
-	{ 23, RULES_DHCP, "allow /usr/lib/systemd/systemd-networkd lan:67,547/udp "
-		"note DHCP" },
+	{ 22, RULES_DHCP,
+		"allow /usr/lib/systemd/systemd-networkd multicast:67,547/udp note DHCP" },
+	{ 23, RULES_DHCP,
+		"allow /usr/lib/systemd/systemd-networkd lan:67,547/udp note DHCP" },
+	{ 24, RULES_DHCP, "allow /usr/*bin/connmand multicast:67,547/udp note DHCP" },
+	{ 25, RULES_DHCP, "allow /usr/*bin/connmand lan:67,547/udp note DHCP" },
 
 	{ 32, RULES_NTP, "allow /usr/*bin/chronyd any:123/udp note NTP" },
 	{ 33, RULES_NTP, "allow /usr/*bin/ntpd any:123/udp note NTP" },
-	{ 34, RULES_NTP, "allow /usr/lib/systemd/systemd-timesyncd any:123/udp note NTP" },
+	{ 34, RULES_NTP,
+		"allow /usr/lib/systemd/systemd-timesyncd any:123/udp note NTP" },
 
-	{ 48, RULES_MDNS, "allow /usr/*bin/avahi-daemon multicast:5353/udp note mDNS" },
-	{ 49, RULES_MDNS, "allow /usr/*bin/avahi-daemon lan:5353/udp note mDNS" },
-	{ 50, RULES_MDNS, "allow /usr/lib/systemd/systemd-resolved "
-		"multicast:5353,5355/udp note \"mDNS and LLMNR\"" },
-	{ 51, RULES_MDNS, "allow /usr/lib/systemd/systemd-resolved "
-		"lan:5353,5355 note \"mDNS and LLMNR\"" },
-	{ 52, RULES_MDNS, "allow /usr/*bin/cups-browsed multicast:5353/udp note mDNS" },
-	{ 53, RULES_MDNS, "allow /usr/*bin/minissdpd multicast:1900/udp note SSDP" },
+	{ 48, RULES_MDNS,
+		"allow /usr/*bin/avahi-daemon multicast:1900,5353,5355/udp note discovery" },
+	{ 49, RULES_MDNS,
+		"allow /usr/lib/systemd/systemd-resolved multicast:1900,5353,5355/udp note discovery" },
+	{ 50, RULES_MDNS,
+		"allow /usr/*bin/cupsd multicast:1900,5353,5355/udp note discovery" },
+	{ 51, RULES_MDNS,
+		"allow /usr/*bin/cups-browsed multicast:1900,5353,5355/udp note discovery" },
+	{ 52, RULES_MDNS,
+		"allow /usr/*bin/minissdpd multicast:1900,5353,5355/udp note discovery" },
 
-	{ 64, RULES_ND, "allow /usr/lib/systemd/systemd-networkd multicast/icmp "
-		"note \"neighbour discovery\"" },
-	{ 65, RULES_ND, "allow /usr/*bin/NetworkManager multicast/icmp "
-		"note \"neighbour discovery\"" },
-	{ 66, RULES_ND, "allow /usr/*bin/dhcpcd multicast/icmp "
-		"note \"neighbour discovery\"" },
+	{ 64, RULES_ND,
+		"allow /usr/lib/systemd/systemd-networkd multicast/icmp note neighbours" },
+	{ 65, RULES_ND,
+		"allow /usr/lib/systemd/systemd-networkd lan/icmp note neighbours" },
+	{ 66, RULES_ND,
+		"allow /usr/*bin/NetworkManager multicast/icmp note neighbours" },
+	{ 67, RULES_ND, "allow /usr/*bin/NetworkManager lan/icmp note neighbours" },
+	{ 68, RULES_ND, "allow /usr/*bin/dhcpcd multicast/icmp note neighbours" },
+	{ 69, RULES_ND, "allow /usr/*bin/dhcpcd lan/icmp note neighbours" },
+	{ 70, RULES_ND, "allow /usr/*bin/connmand multicast/icmp note neighbours" },
+	{ 71, RULES_ND, "allow /usr/*bin/connmand lan/icmp note neighbours" },
+	{ 72, RULES_ND, "allow /usr/*bin/rdisc6 multicast/icmp note neighbours" },
+	{ 73, RULES_ND, "allow /usr/*bin/rdisc6 lan/icmp note neighbours" },
+	{ 74, RULES_ND, "allow /usr/*bin/radvd multicast/icmp note neighbours" },
+	{ 75, RULES_ND, "allow /usr/*bin/radvd lan/icmp note neighbours" },
 };
 
 int factory_rules(int (*add)(void *ctx, uint32_t id, const char *text), void *ctx)

@@ -202,8 +202,8 @@ static int until_read(const char *s, int64_t *out)
 	tm.tm_mon--;
 	back = tm;
 	t = mktime(&back);
-	/* a day that is none (February 30) would have become another */
-	if (t <= 0 || back.tm_mday != tm.tm_mday || back.tm_mon != tm.tm_mon)
+	/* a day that is none (February 30) has become one of another month */
+	if (t <= 0 || back.tm_mon != tm.tm_mon)
 		return -EINVAL;
 	*out = t;
 	return 0;

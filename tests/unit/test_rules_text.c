@@ -439,6 +439,17 @@ static void targets(void **state)
 	assert_int_equal(rules_target("", name, &addr, &to, &err), -EINVAL);
 }
 
+static uint8_t zones_of(const char *what)
+{
+	char text[80];
+	struct parsed p;
+
+	snprintf(text, sizeof(text), "allow any %s", what);
+	assert_int_equal(rule_parse(text, strlen(text), 0, &p, NULL), 0);
+	rule_reach(&p.rule);
+	return p.rule.may;
+}
+
 /* the blocks of match.c are those of addr_zone: their ends, and the next beyond */
 static void zone_blocks(void **state)
 {
@@ -465,6 +476,12 @@ static void zone_blocks(void **state)
 		assert_int_equal(p.rule.may, 1 << zone);
 		assert_int_equal(p.rule.sure, 0);
 	}
+	assert_int_equal(zones_of("9.0.0.0-11.0.0.0"), 1 << ZONE_INTERNET | 1 << ZONE_LAN);
+	assert_int_equal(zones_of("9.0.0.0-10.0.0.9"), 1 << ZONE_INTERNET | 1 << ZONE_LAN);
+	assert_int_equal(zones_of("10.9.0.0-11.0.0.0"), 1 << ZONE_INTERNET | 1 << ZONE_LAN);
+	assert_int_equal(zones_of("0.0.0.0/0"), ZONES_ALL);
+	assert_int_equal(zones_of("::/0"), ZONES_ALL);
+	assert_int_equal(zones_of("1.0.0.0/8"), 1 << ZONE_INTERNET);
 	/* random addresses: a rule for just one may touch the zone it is in, and no other */
 	for (unsigned i = 0; i < 200000; i++) {
 		struct rule r = { .what.kind = WHAT_NET };
