@@ -6,21 +6,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-unsigned net_bits(const struct what *w)
-{
-	unsigned n = addr_bits(&w->lo), bits = n;
-
-	/* from the end: lo all zeros and hi all ones, then both the same */
-	while (bits > 0) {
-		uint8_t mask = (uint8_t)(0x80 >> (bits - 1) % 8);
-
-		if ((w->lo.b[(bits - 1) / 8] & mask) || !(w->hi.b[(bits - 1) / 8] & mask))
-			break;
-		bits--;
-	}
-	return addr_in_prefix(&w->hi, &w->lo, bits) ? bits : 255;
-}
-
 static bool named_proto(uint8_t proto)
 {
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_ICMP;

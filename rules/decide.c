@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * decide.c - the decision: of the rules that match, the first in the order wins.
- * Each question here is "the first rule that passes a test": the index proposes lists of
- * candidates, each in order, and the lowest rank that passes is the answer. */
+ * Each question here is "the first rule that passes a test": the index proposes lists
+ * of candidates, each in order, and the lowest rank that passes is the answer. */
 #include "rules/rule.h"
 
 #include <string.h>
@@ -66,12 +66,14 @@ static uint32_t first_of(const struct query *q, unsigned parts, query_test test,
 
 struct decision decision_of(const struct rule *r)
 {
-	return (struct decision){ .verdict = r->action, .reason = REASON_RULE, .rule = r->id };
+	return (struct decision){
+		.verdict = r->action, .reason = REASON_RULE, .rule = r->id };
 }
 
 static struct decision fallback(const struct ruleset *rs, enum flow_dir dir)
 {
-	return (struct decision){ .verdict = rs->fallback[dir], .reason = REASON_DEFAULT };
+	return (struct decision){
+		.verdict = rs->fallback[dir], .reason = REASON_DEFAULT };
 }
 
 /* everything known */
@@ -80,8 +82,8 @@ const char *target_name(const struct target *to)
 	return to->dir == FLOW_IN ? NULL : to->name;
 }
 
-bool rule_matches(const struct rule *r, const struct program *who, const struct target *to,
-	int64_t now_s)
+bool rule_matches(const struct rule *r, const struct program *who,
+	const struct target *to, int64_t now_s)
 {
 	return what_matches_place(&r->what, target_name(to), to->addr) &&
 		what_matches_service(&r->what, to->proto, to->port) &&
@@ -97,8 +99,8 @@ void ruleset_decide(const struct ruleset *rs, const struct program *who,
 	const struct target *to, int64_t now_s, struct decision *out)
 {
 	struct query q = { .rs = rs, .who = who, .to = to, .now_s = now_s };
-	uint32_t rank = first_of(&q, PART_NAME | PART_GLOB | PART_NET | PART_REST, matches,
-		NO_RANK);
+	uint32_t rank = first_of(
+		&q, PART_NAME | PART_GLOB | PART_NET | PART_REST, matches, NO_RANK);
 
 	if (rank != NO_RANK)
 		*out = decision_of(rs->rules[rank]);
@@ -139,8 +141,8 @@ static bool contradicts_at_name(const struct query *q, const struct rule *r)
 	return counts_at_name(q, r);
 }
 
-void ruleset_at_name(const struct ruleset *rs, const struct program *who, const char *name,
-	bool local_name, int64_t now_s, struct decision *out)
+void ruleset_at_name(const struct ruleset *rs, const struct program *who,
+	const char *name, bool local_name, int64_t now_s, struct decision *out)
 {
 	static const unsigned parts = PART_NAME | PART_GLOB | PART_CLASS;
 	struct target to = { .name = name, .local_name = local_name };
@@ -172,7 +174,8 @@ static bool contradicts_in_zone(const struct query *q, const struct rule *r)
 	return concerns(q, r, q->to->dir);
 }
 
-static struct decision whole_zone(struct query *q, enum zone zone, struct decision otherwise)
+static struct decision whole_zone(
+	struct query *q, enum zone zone, struct decision otherwise)
 {
 	uint32_t sure, other;
 	struct decision d = otherwise;
@@ -213,8 +216,8 @@ static struct decision whole_dir(const struct ruleset *rs, const struct program 
 }
 
 /* Who is denied every contact outward by rules answers nothing from outside either. */
-void decide_default(const struct ruleset *rs, const struct program *who, enum flow_dir dir,
-	int64_t now_s, struct decision *out)
+void decide_default(const struct ruleset *rs, const struct program *who,
+	enum flow_dir dir, int64_t now_s, struct decision *out)
 {
 	struct decision d = fallback(rs, dir), all;
 
@@ -269,7 +272,8 @@ static bool undisputed(const struct query *q, uint32_t rank)
 	return true;
 }
 
-unsigned ruleset_classes(const struct ruleset *rs, const struct program *who, int64_t now_s)
+unsigned ruleset_classes(
+	const struct ruleset *rs, const struct program *who, int64_t now_s)
 {
 	struct query q = { .rs = rs, .who = who, .now_s = now_s };
 	unsigned classes = 0, bit;

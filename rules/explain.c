@@ -46,7 +46,8 @@ static void origin(const struct rule *r, struct text *out)
 		text_add_safe(out, r->file);
 		text_addf(out, ":%u", r->line);
 	} else {
-		text_addf(out, "%s %u", r->source == RULE_FACTORY ? "factory" : "rule", r->id);
+		text_addf(out, "%s %u", r->source == RULE_FACTORY ? "factory" : "rule",
+			r->id);
 	}
 }
 
@@ -62,7 +63,8 @@ static void rule_line(const struct explain *e, size_t i)
 	if (at_name(e) && r->sure != ZONES_ALL)
 		text_add(e->out, "  only if the address or port fits");
 	if (i + 1 < e->n)
-		text_addf(e->out, "  before %zu: %s", i + 2, order_why(r, e->at[i + 1]));
+		text_addf(
+			e->out, "  before %zu: %s", i + 2, order_why(r, e->at[i + 1]));
 	text_add(e->out, "\n");
 }
 
@@ -84,7 +86,8 @@ static void verdict_line(const struct explain *e, const struct decision *d)
 				      : "no rule matches, so the default decides");
 	} else if (d->verdict == VERDICT_UNDECIDED) {
 		origin(r, e->out);
-		text_add(e->out, " may match, depending on the address or port: the name is "
+		text_add(e->out,
+			" may match, depending on the address or port: the name is "
 			"looked up and each address judged");
 	} else if (e->to->dir == FLOW_IN && !(r->dirs & DIR_IN)) {
 		origin(r, e->out);
@@ -100,9 +103,10 @@ static void verdict_line(const struct explain *e, const struct decision *d)
 void ruleset_explain(const struct ruleset *rs, const struct program *who,
 	const struct target *to, int64_t now_s, struct text *out)
 {
-	struct explain e = { .rs = rs, .who = who, .to = to, .now_s = now_s, .out = out };
+	struct explain e = { .rs = rs, .who = who, .to = to, .now_s = now_s };
 	struct decision d;
 
+	e.out = out;
 	gather(&e);
 	for (size_t i = 0; i < e.n; i++)
 		rule_line(&e, i);

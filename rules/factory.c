@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * factory.c - rules that come with the program, weakest of all equals.
  *
- * Loopback is for any program. All others are bound to the programs that need them, never
- * to `any`: with `any` every denied program might write to multicast groups. They count in
- * decisions like other rules: an NTP client may look its servers up under default=deny.
- * What needs no lookup (broadcast, groups, the link, a server by its address) is let
- * through by the table's own classes (enum rules_class), which are narrower than the text
- * here where ports and zones cannot say it: a source port, a message type, a hop limit.
- * Neighbour discovery and ICMP errors of the kernel itself belong to no program's socket
- * and need no rule, so none is listed.
+ * Loopback is for any program. All others are bound to the programs that need them,
+ * never to `any`: with `any` every denied program might write to multicast groups. They
+ * count in decisions like other rules: an NTP client may look its servers up under
+ * default=deny. What needs no lookup (broadcast, groups, the link, a server by its
+ * address) is let through by the table's own classes (enum rules_class), which are
+ * narrower than the text here where ports and zones cannot say it: a source port, a
+ * message type, a hop limit. Neighbour discovery and ICMP errors of the kernel itself
+ * belong to no program's socket and need no rule, so none is listed.
  *
  * Paths: /usr/X/ and /X/ are the same directory on merged systems; the kernel gives the
- * former. *bin is bin and sbin, which distributions disagree about. Numbers are for ever:
- * a rule that goes leaves its number unused. */
+ * former. *bin is bin and sbin, which distributions disagree about. Numbers are for
+ * ever: a rule that goes leaves its number unused. */
 #include "rules/rule.h"
+
+#define NETWORKD "/usr/lib/systemd/systemd-networkd"
+#define GROUPS " multicast:1900,5353,5355/udp note discovery"
 
 static const struct factory {
 	uint16_t number;
@@ -30,9 +33,9 @@ static const struct factory {
 		"allow /usr/*bin/NetworkManager multicast:67,547/udp note DHCP" },
 	{ 21, RULES_DHCP, "allow /usr/*bin/NetworkManager lan:67,547/udp note DHCP" },
 	{ 22, RULES_DHCP,
-		"allow /usr/lib/systemd/systemd-networkd multicast:67,547/udp note DHCP" },
+		"allow " NETWORKD " multicast:67,547/udp note DHCP" },
 	{ 23, RULES_DHCP,
-		"allow /usr/lib/systemd/systemd-networkd lan:67,547/udp note DHCP" },
+		"allow " NETWORKD " lan:67,547/udp note DHCP" },
 	{ 24, RULES_DHCP, "allow /usr/*bin/connmand multicast:67,547/udp note DHCP" },
 	{ 25, RULES_DHCP, "allow /usr/*bin/connmand lan:67,547/udp note DHCP" },
 
@@ -42,20 +45,20 @@ static const struct factory {
 		"allow /usr/lib/systemd/systemd-timesyncd any:123/udp note NTP" },
 
 	{ 48, RULES_MDNS,
-		"allow /usr/*bin/avahi-daemon multicast:1900,5353,5355/udp note discovery" },
+		"allow /usr/*bin/avahi-daemon" GROUPS },
 	{ 49, RULES_MDNS,
-		"allow /usr/lib/systemd/systemd-resolved multicast:1900,5353,5355/udp note discovery" },
+		"allow /usr/lib/systemd/systemd-resolved" GROUPS },
 	{ 50, RULES_MDNS,
-		"allow /usr/*bin/cupsd multicast:1900,5353,5355/udp note discovery" },
+		"allow /usr/*bin/cupsd" GROUPS },
 	{ 51, RULES_MDNS,
-		"allow /usr/*bin/cups-browsed multicast:1900,5353,5355/udp note discovery" },
+		"allow /usr/*bin/cups-browsed" GROUPS },
 	{ 52, RULES_MDNS,
-		"allow /usr/*bin/minissdpd multicast:1900,5353,5355/udp note discovery" },
+		"allow /usr/*bin/minissdpd" GROUPS },
 
 	{ 64, RULES_ND,
-		"allow /usr/lib/systemd/systemd-networkd multicast/icmp note neighbours" },
+		"allow " NETWORKD " multicast/icmp note neighbours" },
 	{ 65, RULES_ND,
-		"allow /usr/lib/systemd/systemd-networkd lan/icmp note neighbours" },
+		"allow " NETWORKD " lan/icmp note neighbours" },
 	{ 66, RULES_ND,
 		"allow /usr/*bin/NetworkManager multicast/icmp note neighbours" },
 	{ 67, RULES_ND, "allow /usr/*bin/NetworkManager lan/icmp note neighbours" },

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * index.c - which of many rules are worth a look.
- * Theory of operation: every rule that can hold is posted under (part, who, what): who is
- * its path, or "generic" for patterns and any; what is its name, its prefix or nothing. A
- * second posting under "unknown" has all that an unknown program must be judged by. A
- * lookup visits the few lists that this program, this name (each of its suffixes) and this
- * address (each prefix length in use) lead to; whoever visits still matches each rule, so
- * two keys with one hash cost time and change nothing.
+ * Theory of operation: every rule that can hold is posted under (part, who, what): who
+ * is its path, or "generic" for patterns and any; what is its name, its prefix or
+ * nothing. A second posting under "unknown" has all that an unknown program must be
+ * judged by. A lookup visits the few lists that this program, this name (each of its
+ * suffixes) and this address (each prefix length in use) lead to; whoever visits still
+ * matches each rule, so two keys with one hash cost time and change nothing.
  *
  * PART_CLASS holds, per who, only the first of rules that are alike for whoever knows
- * neither name nor address: ten thousand denied prefixes are one entry there. A rule that
- * expires hides no other. */
+ * neither name nor address: ten thousand denied prefixes are one entry there. A rule
+ * that expires hides no other. */
 #include "rules/rule.h"
 
 #include <errno.h>
@@ -134,7 +134,8 @@ static int class_post(struct index *x, const struct ruleset *rs, uint32_t rank,
 	return post_push(p, rank);
 }
 
-static int place_post(struct index *x, const struct what *w, uint32_t rank, uint64_t who)
+static int place_post(
+	struct index *x, const struct what *w, uint32_t rank, uint64_t who)
 {
 	enum index_part part = PART_REST;
 	uint64_t what = 0;

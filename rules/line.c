@@ -91,8 +91,8 @@ int line_read(struct line *l, const char *text, size_t len, unsigned number,
 	l->err = err;
 	l->n = 0;
 	if (len >= RULE_LINE_MAX)
-		return line_fail(l, RULE_LINE_MAX - 1, "the line is longer than %d bytes",
-			RULE_LINE_MAX - 1);
+		return line_fail(l, RULE_LINE_MAX - 1,
+			"the line is longer than %d bytes", RULE_LINE_MAX - 1);
 	for (;;) {
 		int r;
 
@@ -107,4 +107,12 @@ int line_read(struct line *l, const char *text, size_t len, unsigned number,
 			return r;
 		l->n++;
 	}
+}
+
+void word_copy(const struct word *w, size_t from, size_t to, char *out, size_t max)
+{
+	size_t n = MIN(to - from, max - 1);
+
+	memcpy(out, w->s + from, n);
+	out[n] = '\0';
 }

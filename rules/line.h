@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * line.h - one line of rule text as words that remember where they stood.
- * Blanks part words, quotes hold blanks (\" and \\ inside them), # begins a comment where
- * a word would begin. Errors: -EINVAL with err filled; columns count characters from 1. */
+ * Blanks part words, quotes hold blanks (\" and \\ inside them), # begins a comment
+ * where a word would begin. Errors: -EINVAL with err filled; columns count characters
+ * from 1. */
 #ifndef RULES_LINE_H
 #define RULES_LINE_H
 
@@ -32,11 +33,19 @@ int line_read(struct line *l, const char *text, size_t len, unsigned number,
 	struct rule_error *err);
 unsigned line_column(const struct line *l, size_t offset);
 /* -EINVAL, with the column of that byte of the line */
-int line_fail(const struct line *l, size_t offset, const char *fmt, ...) format_printf(3, 4);
+int line_fail(const struct line *l, size_t offset, const char *fmt, ...)
+	format_printf(3, 4);
 /* the same for a byte of a word; 0 is the word itself */
 #define word_fail(l, w, i, ...) \
 	line_fail(l, (i) ? (w)->at[i] : (w)->start, __VA_ARGS__)
 
+/* the bytes [from, to) of a word, cut to fit, and the address that stands there */
+void word_copy(const struct word *w, size_t from, size_t to, char *out, size_t max);
+int word_address(const struct word *w, size_t from, size_t to, struct addr *out);
+
+/* net.c: an address, prefix or range in [from, to); -ENOENT: none, and no error said */
+int net_parse(const struct line *l, const struct word *w, size_t from, size_t to,
+	struct what *out);
 /* target.c: the WHAT of a rule; name is where w->name will point */
 int target_parse(const struct line *l, const struct word *w, struct what *out,
 	char name[static HOST_MAX]);

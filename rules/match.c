@@ -157,7 +157,8 @@ bool what_matches_service(const struct what *w, uint8_t proto, uint16_t port)
 		return false;
 	if (!w->nports)
 		return true;
-	for (uint8_t i = 0; i < w->nports; i++) /* from 1: a port not known is in none */
+	/* ports begin at 1: one that is not known is in none */
+	for (uint8_t i = 0; i < w->nports; i++)
 		if (port >= w->ports[i].lo && port <= w->ports[i].hi)
 			return true;
 	return false;

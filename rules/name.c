@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * name.c - names as people write them, and which of them are local.
- * The public suffix list is constant data, loaded once (the system's file if it is newer
- * than the library's own): the one thing here that outlives a call. */
+ * The public suffix list is constant data, loaded once (the system's file if it is
+ * newer than the library's own): the one thing here that outlives a call. */
 #include "rules/rules.h"
 
 #include <errno.h>
@@ -22,7 +22,8 @@ static void suffixes_load(void)
 
 static bool public_suffix(const char *name)
 {
-	return psl_is_public_suffix2(suffixes, name, PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE);
+	return psl_is_public_suffix2(
+		suffixes, name, PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE);
 }
 
 bool rules_local_name(const char *name)
@@ -64,8 +65,9 @@ int rules_host(const char *typed, char out[static HOST_MAX])
 	r = idn2_lookup_u8((const uint8_t *)typed, (uint8_t **)&labels,
 		IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 	if (r != IDN2_OK)
-		return r == IDN2_TOO_BIG_DOMAIN || r == IDN2_TOO_BIG_LABEL ? -ENAMETOOLONG
-									   : -EINVAL;
+		return r == IDN2_TOO_BIG_DOMAIN || r == IDN2_TOO_BIG_LABEL
+			       ? -ENAMETOOLONG
+			       : -EINVAL;
 	r = host_parse(labels, out);
 	idn2_free(labels);
 	return r;

@@ -8,14 +8,15 @@
 
 #define LIST(a) ((struct word_list){ (a), ARRAY_LEN(a) })
 
-static const char *const later_who[] = { "script", "unit", "flatpak", "snap", "appimage",
-	"container", "sha256" };
+static const char *const later_who[] = { "script", "unit", "flatpak", "snap",
+	"appimage", "container", "sha256" };
 static const char *const later_options[] = { "once", "until-quit", "until-restart",
 	"verify", "direct-dns", "own-marks", "profile" };
 static const char *const option_words[] = { "in", "out", "both", "for", "until", "high",
 	"off", "note" };
 
-static int later(const struct line *l, const struct word *w, size_t at, const char *what)
+static int later(
+	const struct line *l, const struct word *w, size_t at, const char *what)
 {
 	return word_fail(l, w, at, "%s comes with a later version", what);
 }
@@ -24,17 +25,17 @@ static int expected(const struct line *l, const struct word *w, const char *what
 	const char *near)
 {
 	if (near)
-		return word_fail(l, w, 0, "expected %s, found \"%s\": did you mean %s?", what,
-			w->s, near);
+		return word_fail(l, w, 0, "expected %s, found \"%s\": did you mean %s?",
+			what, w->s, near);
 	return word_fail(l, w, 0, "expected %s, found \"%s\"", what, w->s);
 }
 
 static int action_parse(const struct line *l, const struct word *w, enum verdict *out)
 {
 	static const char *const words[] = { "allow", "deny", "ask" };
-	static const char *const others[][2] = { { "accept", "allow" }, { "permit", "allow" },
-		{ "pass", "allow" }, { "block", "deny" }, { "reject", "deny" },
-		{ "drop", "deny" }, { "refuse", "deny" } };
+	static const char *const others[][2] = { { "accept", "allow" },
+		{ "permit", "allow" }, { "pass", "allow" }, { "block", "deny" },
+		{ "reject", "deny" }, { "drop", "deny" }, { "refuse", "deny" } };
 	const char *near = word_near(w->s, LIST(words), 2);
 
 	for (enum verdict v = VERDICT_ALLOW; v <= VERDICT_ASK; v++) {
@@ -65,16 +66,19 @@ static size_t uid_at(const struct word *w)
 static int user_parse(const struct line *l, const struct word *w, size_t at,
 	char out[static RULE_USER_MAX])
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_.-$@\\";
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789_.-$@\\";
 	const char *s = w->s + at;
 	size_t n = strspn(s, plain);
 	uint32_t uid;
 
 	if (!*s)
-		return word_fail(l, w, at, "expected a user's name or number after +uid:");
+		return word_fail(
+			l, w, at, "expected a user's name or number after +uid:");
 	if (s[n])
-		return word_fail(l, w, at + n, "a user's name does not hold \"%.1s\"", s + n);
+		return word_fail(
+			l, w, at + n, "a user's name does not hold \"%.1s\"", s + n);
 	if (!text_copy(out, RULE_USER_MAX, s))
 		return word_fail(l, w, at, "this user's name is too long");
 	if (s[strspn(s, "0123456789")])
@@ -100,12 +104,16 @@ static int path_parse(const struct line *l, const struct word *w, const char *pa
 		const char *p = strstr(path, bad[i]);
 
 		if (p)
-			return word_fail(l, w, (size_t)(p - path), "no program's path holds "
-				"\"%s\": write the path as it is", bad[i]);
+			return word_fail(l, w, (size_t)(p - path),
+				"no program's path holds "
+				"\"%s\": write the path as it is",
+				bad[i]);
 	}
 	if (path[n - 1] == '/')
-		return word_fail(l, w, n - 1, "this is a directory: for every program below "
-			"it write %s**", path);
+		return word_fail(l, w, n - 1,
+			"this is a directory: for every program below "
+			"it write %s**",
+			path);
 	out->kind = strchr(path, '*') ? WHO_GLOB : WHO_PATH;
 	out->path = path;
 	return 0;
@@ -124,7 +132,8 @@ static int who_word(const struct line *l, const struct word *w, const char *s,
 	}
 	if (strcmp(s, "unknown") == 0) {
 		if (out->user)
-			return word_fail(l, w, 7, "an unknown program has no known user");
+			return word_fail(
+				l, w, 7, "an unknown program has no known user");
 		out->kind = WHO_UNKNOWN;
 		return 0;
 	}
@@ -193,8 +202,9 @@ static int until_read(const char *s, int64_t *out)
 	if (!number_at(s, 4, &tm.tm_year) || !number_at(s + 5, 2, &tm.tm_mon) ||
 		!number_at(s + 8, 2, &tm.tm_mday))
 		return -EINVAL;
-	if (n == 16 && (s[10] != 'T' || s[13] != ':' || !number_at(s + 11, 2, &tm.tm_hour) ||
-		!number_at(s + 14, 2, &tm.tm_min)))
+	if (n == 16 &&
+		(s[10] != 'T' || s[13] != ':' || !number_at(s + 11, 2, &tm.tm_hour) ||
+			!number_at(s + 14, 2, &tm.tm_min)))
 		return -EINVAL;
 	if (tm.tm_year < 1970 || tm.tm_hour > 23 || tm.tm_min > 59)
 		return -EINVAL;
@@ -294,7 +304,8 @@ static int option_seen(struct options *o, const struct word *w)
 	}
 	if (word_in(w->s, LIST(later_options)))
 		return later(o->l, w, 0, w->s);
-	return expected(o->l, w, "an option (in, out, both, for, until, high, off, note)",
+	return expected(o->l, w,
+		"an option (in, out, both, for, until, high, off, note)",
 		word_near(w->s, LIST(option_words), 2));
 }
 
@@ -330,12 +341,13 @@ static int words_parse(const struct line *l, struct parsed *out)
 	int r = action_parse(l, &l->words[0], &out->rule.action);
 
 	if (r == 0 && l->n < 2)
-		return line_fail(l, l->len, "expected who after %s: any, unknown or a path",
-			l->words[0].s);
+		return line_fail(l, l->len,
+			"expected who after %s: any, unknown or a path", l->words[0].s);
 	if (r == 0)
 		r = who_parse(l, &l->words[1], out);
 	if (r == 0 && l->n < 3)
-		return line_fail(l, l->len, "expected where to: any, a zone, a host, .domain "
+		return line_fail(l, l->len,
+			"expected where to: any, a zone, a host, .domain "
 			"or an address");
 	if (r == 0)
 		r = target_parse(l, &l->words[2], &out->rule.what, out->name);
@@ -346,7 +358,8 @@ static int words_parse(const struct line *l, struct parsed *out)
 	if (!out->rule.dirs)
 		out->rule.dirs = DIR_OUT;
 	if (out->rule.dirs == DIR_IN && out->rule.what.name)
-		return word_fail(l, &l->words[2], 0, "what comes in has an address and no "
+		return word_fail(l, &l->words[2], 0,
+			"what comes in has an address and no "
 			"name: write an address or a zone");
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * ports.c - what one address opens: the verdict of every protocol and port.
  * Theory of operation: rules that match the place are gathered in order up to the first
- * that names neither port nor protocol; that one (or the default) is the rest. Then each
- * protocol is walked from boundary to boundary of the gathered rules' ports. Stretches
- * that all protocols with ports have in common become one. */
+ * that names neither port nor protocol; that one (or the default) is the rest. Then
+ * each protocol is walked from boundary to boundary of the gathered rules' ports.
+ * Stretches that all protocols with ports have in common become one. */
 #include "rules/rule.h"
 
 #include <netinet/in.h>
@@ -11,8 +11,8 @@
 
 enum { GATHER_MAX = 256, PROTOS_MAX = 16 };
 
-static const uint8_t port_protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
-	IPPROTO_UDPLITE };
+static const uint8_t port_protos[] = {
+	IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP, IPPROTO_UDPLITE };
 
 struct gather {
 	const struct ruleset *rs;
@@ -112,15 +112,16 @@ static uint32_t boundary(const struct gather *g, uint8_t proto, uint32_t port)
 	return next;
 }
 
-static void stretch_add(struct port_verdicts *v, uint8_t proto, uint32_t lo, uint32_t hi,
-	const struct decision *d)
+static void stretch_add(struct port_verdicts *v, uint8_t proto, uint32_t lo,
+	uint32_t hi, const struct decision *d)
 {
 	struct port_stretch *last = v->n ? &v->at[v->n - 1] : NULL;
 
 	if (d->verdict == v->rest.verdict)
 		return;
 	if (last && last->proto == proto && last->hi + 1u == lo &&
-		last->decision.rule == d->rule && last->decision.verdict == d->verdict) {
+		last->decision.rule == d->rule &&
+		last->decision.verdict == d->verdict) {
 		last->hi = (uint16_t)hi;
 		return;
 	}
@@ -216,7 +217,8 @@ void ruleset_ports(const struct ruleset *rs, const struct program *who,
 	struct gather g = { .rs = rs, .who = who, .to = to, .now_s = now_s };
 	struct place at = { to->name, to->addr };
 
-	index_each(rs, who, at, PART_NAME | PART_GLOB | PART_NET | PART_REST, on_ranks, &g);
+	index_each(rs, who, at, PART_NAME | PART_GLOB | PART_NET | PART_REST, on_ranks,
+		&g);
 	*out = (struct port_verdicts){ .rest = rest_of(&g) };
 	out->cut = g.cut;
 	with_ports(&g, out);

@@ -3,7 +3,8 @@
  * includes rules.h.
  *
  * Kinds are numbered by rank: a lower number is more specific (order.c). The kinds that
- * later versions bring (list, AS, country; script, unit, ...) take their place between. */
+ * later versions bring (list, AS, country; script, unit, ...) take their place between.
+ */
 #ifndef RULES_RULE_H
 #define RULES_RULE_H
 
@@ -68,7 +69,7 @@ struct rule {
 	unsigned line;
 	int64_t created_s, expires_s;
 	/* what it could match while address, port or name are not known (match.c) */
-	uint8_t may, sure;     /* zones (1 << enum zone) it can touch; it covers whole */
+	uint8_t may, sure; /* zones (1 << enum zone) it can touch; it covers whole */
 	bool named;            /* matches only what has a name */
 	bool not_at_name;      /* a factory rule for `any` */
 };
@@ -107,7 +108,8 @@ bool what_word_like(const char *name);
 /* match.c. A mask of ports and protocols is ignored where `to` does not know them. */
 bool rule_holds(const struct rule *r, int64_t now_s);
 bool who_matches(const struct rule *r, const struct program *p);
-bool what_matches_place(const struct what *w, const char *name, const struct addr *addr);
+bool what_matches_place(
+	const struct what *w, const char *name, const struct addr *addr);
 bool what_matches_name(const struct what *w, const char *name);
 bool what_matches_service(const struct what *w, uint8_t proto, uint16_t port);
 bool what_any_service(const struct what *w);
@@ -147,11 +149,11 @@ bool rule_counts_at_name(const struct rule *r, const struct program *who,
 	const struct target *to, int64_t now_s);
 /* what comes in has an address only: a name would be its peer's word */
 const char *target_name(const struct target *to);
-bool rule_matches(const struct rule *r, const struct program *who, const struct target *to,
-	int64_t now_s);
+bool rule_matches(const struct rule *r, const struct program *who,
+	const struct target *to, int64_t now_s);
 struct decision decision_of(const struct rule *r);
-void decide_default(const struct ruleset *rs, const struct program *who, enum flow_dir dir,
-	int64_t now_s, struct decision *out);
+void decide_default(const struct ruleset *rs, const struct program *who,
+	enum flow_dir dir, int64_t now_s, struct decision *out);
 
 /* words.c */
 struct word_list {

@@ -107,7 +107,8 @@ static int user_find(const struct ruleset *rs, struct parsed *p, unsigned line,
 	if (r < 0) {
 		snprintf(what, sizeof(what), r == -ENOENT ? "there is no user %s"
 			: "the user %s cannot be looked up now", w->user);
-		return fail(err, line, p->user_column, r == -ENOENT ? -EINVAL : r, what);
+		return fail(
+			err, line, p->user_column, r == -ENOENT ? -EINVAL : r, what);
 	}
 	w->uid = uid;
 	return 0;
@@ -250,7 +251,8 @@ static bool made_id(uint32_t id)
 	return id >= RULE_ID_FILE && id < RULE_ID_FACTORY;
 }
 
-/* ids of rules that came without one; of those with one id the later gets the next free */
+/* ids of rules that came without one; of those with one id the later gets the
+ * next free */
 static int number(struct ruleset *rs)
 {
 	bool again = true;

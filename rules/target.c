@@ -20,33 +20,14 @@ struct cut {
 	bool brackets;
 };
 
-static size_t copy(const struct word *w, size_t from, size_t to, char *out, size_t max)
-{
-	size_t n = MIN(to - from, max - 1);
-
-	memcpy(out, w->s + from, n);
-	out[n] = '\0';
-	return n;
-}
-
 static bool digit(char c)
 {
 	return c >= '0' && c <= '9';
 }
 
-/* does an address stand in [from, to)? */
-static int address(const struct word *w, size_t from, size_t to, struct addr *out)
-{
-	char buf[ADDR_TEXT_MAX + 8];
-
-	if (to - from >= sizeof(buf))
-		return -EINVAL;
-	copy(w, from, to, buf, sizeof(buf));
-	return addr_parse(buf, out);
-}
-
-/* end of the place that begins at from, without its ports and protocol. A slash behind an
- * address and before a digit begins a prefix length; any other begins the protocol. */
+/* end of the place that begins at from, without its ports and protocol. A slash behind
+ * an address and before a digit begins a prefix length; any other begins the
+ * protocol. */
 static size_t place_end(const struct word *w, size_t from, bool six)
 {
 	const char *s = w->s;
@@ -61,7 +42,7 @@ static size_t place_end(const struct word *w, size_t from, bool six)
 	at = (size_t)(slash - s);
 	if (colon) /* what stands before the ports is the place, right or wrong */
 		return end;
-	if (!digit(slash[1]) || address(w, from, at, &a) < 0)
+	if (!digit(slash[1]) || word_address(w, from, at, &a) < 0)
 		return at;
 	slash = strchr(slash + 1, '/');
 	return slash ? (size_t)(slash - s) : end;
@@ -153,23 +134,24 @@ static int port_item(const struct line *l, const struct word *w, size_t from, si
 
 	if (to - from >= sizeof(buf))
 		return word_fail(l, w, from, "expected a port (1 to 65535)");
-	copy(w, from, to, buf, sizeof(buf));
+	word_copy(w, from, to, buf, sizeof(buf));
 	dash = strchr(buf, '-');
 	if (dash)
 		*dash = '\0';
 	if (port_read(buf, &out->lo) < 0)
-		return word_fail(l, w, from, "expected a port (1 to 65535), found \"%s\"",
-			buf);
+		return word_fail(
+			l, w, from, "expected a port (1 to 65535), found \"%s\"", buf);
 	out->hi = out->lo;
 	if (!dash)
 		return 0;
 	from += (size_t)(dash + 1 - buf);
 	if (port_read(dash + 1, &out->hi) < 0)
-		return word_fail(l, w, from, "expected a port (1 to 65535), found \"%s\"",
-			dash + 1);
+		return word_fail(l, w, from,
+			"expected a port (1 to 65535), found \"%s\"", dash + 1);
 	if (out->hi < out->lo)
-		return word_fail(l, w, from, "the stretch ends (%u) before it begins (%u)",
-			out->hi, out->lo);
+		return word_fail(l, w, from,
+			"the stretch ends (%u) before it begins (%u)", out->hi,
+			out->lo);
 	return 0;
 }
 
@@ -184,7 +166,8 @@ static int ports_parse(const struct line *l, const struct word *w, const struct 
 		int r;
 
 		if (out->nports == RULE_PORTS_MAX)
-			return word_fail(l, w, i, "more than %d ports or stretches of ports",
+			return word_fail(l, w, i,
+				"more than %d ports or stretches of ports",
 				RULE_PORTS_MAX);
 		r = port_item(l, w, i, end, &out->ports[out->nports]);
 		if (r < 0)
@@ -203,99 +186,32 @@ static int proto_parse(const struct line *l, const struct word *w, const struct 
 		const char *name;
 		uint8_t number;
 	} names[] = {
-		{ "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { "icmp", IPPROTO_ICMP },
-		{ "icmpv6", IPPROTO_ICMP }, { "icmp6", IPPROTO_ICMP },
+		{ "tcp", IPPROTO_TCP },
+		{ "udp", IPPROTO_UDP },
+		{ "icmp", IPPROTO_ICMP },
+		{ "icmpv6", IPPROTO_ICMP },
+		{ "icmp6", IPPROTO_ICMP },
 	};
 	const char *s = w->s + c->proto;
 	uint32_t v;
 
 	if (strchr(s, ':'))
-		return word_fail(l, w, c->proto, "ports come before the protocol: :%s/%.*s",
-			strchr(s, ':') + 1, (int)strcspn(s, ":"), s);
+		return word_fail(l, w, c->proto,
+			"ports come before the protocol: :%s/%.*s", strchr(s, ':') + 1,
+			(int)strcspn(s, ":"), s);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(s, names[i].name) == 0)
 			out->proto = names[i].number;
 	if (!out->proto) {
 		if (text_u32(s, 255, &v) < 0 || v == 0)
-			return word_fail(l, w, c->proto, "expected tcp, udp, icmp or a protocol "
-				"number (1 to 255), found \"%s\"", s);
+			return word_fail(l, w, c->proto,
+				"expected tcp, udp, icmp or a protocol "
+				"number (1 to 255), found \"%s\"",
+				s);
 		out->proto = v == IPPROTO_ICMPV6 ? IPPROTO_ICMP : (uint8_t)v;
 	}
 	if (out->nports && !proto_has_ports(out->proto))
 		return word_fail(l, w, c->proto, "%s has no ports", s);
-	return 0;
-}
-
-static void net_set(struct what *out, const struct addr *lo, const struct addr *hi)
-{
-	int borrow = 0;
-
-	out->kind = WHAT_NET;
-	out->lo = *lo;
-	out->hi = *hi;
-	for (int i = 15; i >= 0; i--) {
-		int v = hi->b[i] - lo->b[i] - borrow;
-
-		borrow = v < 0;
-		out->size[i] = (uint8_t)(v + (borrow ? 256 : 0));
-	}
-}
-
-static int prefix_parse(const struct line *l, const struct word *w, size_t slash, size_t to,
-	const struct addr *net, struct what *out)
-{
-	char buf[8], text[ADDR_TEXT_MAX];
-	struct addr lo = *net, hi = *net;
-	uint32_t bits;
-
-	copy(w, slash + 1, to, buf, sizeof(buf));
-	if (to - slash > 4 || text_u32(buf, addr_bits(net), &bits) < 0)
-		return word_fail(l, w, slash + 1, "expected a prefix length of 0 to %u",
-			addr_bits(net));
-	for (unsigned i = bits; i < addr_bits(net); i++) {
-		uint8_t bit = (uint8_t)(0x80 >> i % 8);
-
-		lo.b[i / 8] &= (uint8_t)~bit;
-		hi.b[i / 8] |= bit;
-	}
-	if (addr_cmp(&lo, net) != 0)
-		return word_fail(l, w, slash, "the address has bits behind its prefix: "
-			"write %s/%u", addr_text(&lo, text), bits);
-	net_set(out, &lo, &hi);
-	return 0;
-}
-
-static int range_parse(const struct line *l, const struct word *w, size_t dash, size_t to,
-	const struct addr *lo, struct what *out)
-{
-	struct addr hi;
-
-	if (address(w, dash + 1, to, &hi) < 0)
-		return word_fail(l, w, dash + 1, "expected an address after the dash");
-	if (hi.family != lo->family)
-		return word_fail(l, w, dash + 1,
-			"a range is of IPv4 or of IPv6 addresses, not of both");
-	if (addr_cmp(lo, &hi) > 0)
-		return word_fail(l, w, dash + 1, "the range ends before it begins");
-	net_set(out, lo, &hi);
-	return 0;
-}
-
-/* -ENOENT: it is no address, prefix or range */
-static int net_parse(const struct line *l, const struct word *w, const struct cut *c,
-	struct what *out)
-{
-	const char *slash = memchr(w->s + c->from, '/', c->to - c->from);
-	const char *dash = memchr(w->s + c->from, '-', c->to - c->from);
-	struct addr a;
-
-	if (slash && address(w, c->from, (size_t)(slash - w->s), &a) == 0)
-		return prefix_parse(l, w, (size_t)(slash - w->s), c->to, &a, out);
-	if (!slash && dash && address(w, c->from, (size_t)(dash - w->s), &a) == 0)
-		return range_parse(l, w, (size_t)(dash - w->s), c->to, &a, out);
-	if (address(w, c->from, c->to, &a) < 0)
-		return -ENOENT;
-	net_set(out, &a, &a);
 	return 0;
 }
 
@@ -327,12 +243,14 @@ static int host_failed(const struct line *l, const struct word *w, size_t at, in
 {
 	if (r == -ENAMETOOLONG)
 		return word_fail(l, w, at, "the name or one of its labels is too long");
-	return word_fail(l, w, at, "expected any, a zone, a host, .domain or an address, "
-		"found \"%s\"", s);
+	return word_fail(l, w, at,
+		"expected any, a zone, a host, .domain or an address, "
+		"found \"%s\"",
+		s);
 }
 
-static int glob_parse(const struct line *l, const struct word *w, size_t at, const char *s,
-	char name[static HOST_MAX])
+static int glob_parse(const struct line *l, const struct word *w, size_t at,
+	const char *s, char name[static HOST_MAX])
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-_*.";
 	char shape[HOST_MAX], unused[HOST_MAX];
@@ -348,7 +266,8 @@ static int glob_parse(const struct line *l, const struct word *w, size_t at, con
 		char ch = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 'a' - 'A') : s[i];
 
 		if (!strchr(plain, ch))
-			return word_fail(l, w, at + i, "a pattern takes ASCII letters, digits, "
+			return word_fail(l, w, at + i,
+				"a pattern takes ASCII letters, digits, "
 				"'-', '_', '.' and '*' only");
 		name[i] = ch;
 		shape[i] = ch == '*' ? 'x' : ch;
@@ -376,8 +295,8 @@ static int domain_parse(const struct line *l, const struct word *w, size_t at,
 	return 0;
 }
 
-static int single_host(const struct line *l, const struct word *w, size_t at, const char *s,
-	struct what *out, char name[static HOST_MAX])
+static int single_host(const struct line *l, const struct word *w, size_t at,
+	const char *s, struct what *out, char name[static HOST_MAX])
 {
 	const char *near;
 	int r = rules_host(s, name);
@@ -388,8 +307,10 @@ static int single_host(const struct line *l, const struct word *w, size_t at, co
 		return word_fail(l, w, at, "\"%s\" is no address, prefix or range", s);
 	if (what_word_like(name) && s[strlen(s) - 1] != '.') {
 		near = word_near(name, LIST(zone_words), 1);
-		return word_fail(l, w, at, "did you mean %s? (a host of that name is written "
-			"with a dot behind it: %s.)", near ? near : name, name);
+		return word_fail(l, w, at,
+			"did you mean %s? (a host of that name is written "
+			"with a dot behind it: %s.)",
+			near ? near : name, name);
 	}
 	out->kind = WHAT_HOST;
 	return 0;
@@ -403,7 +324,7 @@ static int word_place(const struct line *l, const struct word *w, const struct c
 
 	if (c->to - at >= sizeof(s))
 		return host_failed(l, w, at, -ENAMETOOLONG, "");
-	copy(w, at, c->to, s, sizeof(s));
+	word_copy(w, at, c->to, s, sizeof(s));
 	if (strcmp(s, "any") == 0) {
 		out->kind = WHAT_ANY;
 		return 0;
@@ -416,12 +337,15 @@ static int word_place(const struct line *l, const struct word *w, const struct c
 	if (strcmp(s, "*") == 0 || strcmp(s, ".") == 0)
 		return word_fail(l, w, at, "for every destination write any");
 	if (strchr(s, '/'))
-		return word_fail(l, w, at + strcspn(s, "/"), c->ports
-			? "ports come before the protocol: write example.org:443/tcp"
-			: "a slash stands behind an address (prefix) or before a protocol");
+		return word_fail(l, w, at + strcspn(s, "/"),
+			c->ports ? "ports come before the protocol: write "
+				   "example.org:443/tcp"
+				 : "a slash stands behind an address (prefix) or "
+				   "before a protocol");
 	if (s[0] == '.') {
 		if (strchr(s, '*'))
-			return word_fail(l, w, at + strcspn(s, "*"), "a .domain takes no *");
+			return word_fail(
+				l, w, at + strcspn(s, "*"), "a .domain takes no *");
 		return domain_parse(l, w, at + 1, s + 1, out, name);
 	}
 	if (s[0] == '*' && s[1] == '.' && !strchr(s + 1, '*')) {
@@ -442,11 +366,12 @@ static int place_parse(const struct line *l, const struct word *w, const struct 
 	if (c->from == c->to)
 		return word_fail(l, w, c->from,
 			"expected any, a zone, a host, .domain or an address");
-	r = net_parse(l, w, c, out);
+	r = net_parse(l, w, c->from, c->to, out);
 	if (r != -ENOENT)
 		return r;
 	if (c->brackets || memchr(w->s + c->from, ':', c->to - c->from))
-		return word_fail(l, w, c->from, "\"%.*s\" is no IPv6 address, prefix or range",
+		return word_fail(l, w, c->from,
+			"\"%.*s\" is no IPv6 address, prefix or range",
 			(int)(c->to - c->from), w->s + c->from);
 	return word_place(l, w, c, out, name);
 }
@@ -462,7 +387,7 @@ static int refuse_others(const struct line *l, const struct word *w)
 			"a destination is no URL: write example.org:443/tcp");
 	if (!w->s[n] || n >= sizeof(head))
 		return 0;
-	copy(w, 0, n, head, sizeof(head));
+	word_copy(w, 0, n, head, sizeof(head));
 	if (word_in(head, LIST(later_words)) && !digit(w->s[n + 1]))
 		return word_fail(l, w, 0, "%s: comes with a later version", head);
 	if (strcmp(head, "as") == 0)

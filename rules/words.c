@@ -29,7 +29,8 @@ static unsigned distance(const char *a, size_t la, const char *b, size_t lb)
 
 			v = MIN(v, d[i - 1][j] + 1);
 			v = MIN(v, d[i][j - 1] + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+				a[i - 2] == b[j - 1])
 				v = MIN(v, d[i - 2][j - 2] + 1);
 			d[i][j] = v;
 		}
