@@ -20,7 +20,10 @@ struct nft_conf {
 	bool closed;          /* when-down=closed: persist flag, where the kernel has it */
 	bool ipv6;            /* listeners and redirects for IPv6 too */
 	uint16_t dns_port;    /* of the private listeners */
-	bool log_refused;     /* NFLOG to instance_log_group */
+	/* NFLOG to instance_log_group, prefix one of: rate (too many new flows), listener, dns,
+	 * refuse, local, actor, default, inbound, reply (to another's flow). The packet's mark
+	 * says whose, in input too (the listening program's). At most 20 a second per actor. */
+	bool log_refused;
 };
 
 /* A netlink socket for the supervisor to hold. -errno, why says what is missing */
@@ -37,7 +40,8 @@ enum nft_set {
 	NFT_REFUSE,
 	NFT_REFUSE_SVC,
 	NFT_ACTOR,       /* actor : accept or refuse, everything going out (not local) */
-	NFT_INBOUND,     /* actor : accept or refuse */
+	NFT_INBOUND,     /* actor : accept or refuse. In both a put replaces the other verdict,
+			  * and a take takes whichever stands */
 	NFT_LOCAL_NO,    /* actor: no local destinations */
 	NFT_FACTORY,     /* actor . class: which factory rules it may use (enum nft_factory) */
 	NFT_EXEMPT_DNS,  /* actor: its DNS is not redirected */
@@ -53,7 +57,8 @@ struct nft_element {
 	uint8_t proto;
 	bool accept;          /* maps */
 	uint8_t factory;
-	uint32_t timeout_ms;  /* 0 only for maps and actor sets: they have none */
+	uint32_t timeout_ms;  /* 0 only for maps and actor sets: they have none; in a put of
+			       * any other it is -EINVAL, in a take it is not looked at */
 	uint32_t rule;        /* userdata: for the next core */
 	char name[HOST_MAX];  /* userdata, cut at 240 bytes */
 };
@@ -77,11 +82,17 @@ struct nft_request {
 };
 
 /* Makes the table if absent, adopts it if it is ours. Prefill (grants known from before)
- * goes into the same transaction as a new table. Blocking: before the loop runs. */
+ * goes into the same transaction as a new table. A table that stands as conf says keeps what
+ * is in it, and the prefill is not looked at; one of another conf or layout is replaced in
+ * one transaction and its grants are carried over (NFT_PASS to NFT_REFUSE_SVC, not the
+ * maps): so dump after open. -EEXIST: another process's, or no table of ours. Blocking:
+ * before the loop runs. */
 int nft_open(struct uv_loop_s *loop, const struct nft_conf *conf, int fd,
 	const struct nft_element *prefill, size_t n, char *why, size_t why_max,
 	struct nft **out);
-int nft_give(struct nft *n, struct nft_request *req); /* -ENOBUFS */
+/* -ENOBUFS: too many wait. Results: -EINVAL no such element can be; -ENFILE its set is full;
+ * -ESTALE the table is gone (nft_close, then nft_open makes it anew with a prefill). */
+int nft_give(struct nft *n, struct nft_request *req);
 void nft_close(struct nft *n);
 
 /* does the table outlive the last holder of its socket? (persist flag, Linux 6.9) */

@@ -254,13 +254,11 @@ int owner_take(int fd, uint32_t *seq, const struct nft_conf *conf,
 	if (!is_ours(&t) || (t.owned && t.owner != net_port(fd)))
 		return say_foreign(conf, &t, why);
 	table_comment(conf, comment);
-	same = strcmp(t.comment, comment) == 0 && t.persists == conf->closed;
+	same = strcmp(t.comment, comment) == 0;
+	/* ours already; it may lack the persist flag though closed, where the kernel has none */
 	if (same && t.owned)
 		return 0;
-	if (same && t.persists && adopt(fd, seq, conf) == 0)
-		return 0;
-	/* without the persist flag though closed: this kernel may know none, all else is equal */
-	if (t.owned && !t.persists && strcmp(t.comment, comment) == 0)
+	if (same && t.persists && conf->closed && adopt(fd, seq, conf) == 0)
 		return 0;
 	return replace(fd, seq, &made, why);
 }

@@ -443,8 +443,10 @@ static void chains_make(struct builder *b)
 void table_comment(const struct nft_conf *c, char out[static TABLE_COMMENT_MAX])
 {
 	snprintf(out, TABLE_COMMENT_MAX,
-		"scupper layout %d default %s in %s ipv6 %d dns %u log %d", TABLE_LAYOUT, c->default_allow ? "allow" : "deny",
-		c->default_in_allow ? "allow" : "deny", c->ipv6, c->dns_port, c->log_refused);
+		"scupper layout %d default %s in %s ipv6 %d dns %u log %d closed %d",
+		TABLE_LAYOUT, c->default_allow ? "allow" : "deny",
+		c->default_in_allow ? "allow" : "deny", c->ipv6, c->dns_port, c->log_refused,
+		c->closed);
 }
 
 void table_build(struct builder *b, struct batch *batch, const struct nft_conf *conf)

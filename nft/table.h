@@ -10,7 +10,8 @@ enum {
 	TABLE_COMMENT_MAX = 96,
 };
 
-/* "scupper layout 1 default deny in allow ipv6 1 dns 53 log 1": equal text, equal chains */
+/* "scupper layout 1 default deny in allow ipv6 1 dns 53 log 1 closed 1": equal text,
+ * equal chains and flags */
 void table_comment(const struct nft_conf *conf, char out[static TABLE_COMMENT_MAX]);
 /* sets, pairs, chains and rules of a table that the batch has just made; the builder is
  * kept for naming the rule that a kernel refuses */

@@ -383,6 +383,22 @@ static void same_port_other_actor(void **state)
 	listener_close(&l);
 }
 
+/* a datagram whose packet mark is not (yet) its socket's, as a socket's first one is */
+static void send_with_old_mark(int fd, uint32_t old)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(old))] = { 0 };
+	struct iovec bytes = { .iov_base = "query", .iov_len = 5 };
+	struct msghdr m = { .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SO_MARK;
+	c->cmsg_len = CMSG_LEN(sizeof(old));
+	memcpy(CMSG_DATA(c), &old, sizeof(old));
+	assert_int_equal(sendmsg(fd, &m, 0), 5);
+}
+
 /* Our own upstream query, or an outside program's, that draws the port of a client whose
  * redirected flow stands: it is not caught in that flow. */
 static void live_redirect_catches_nobody_else(void **state)
@@ -401,9 +417,10 @@ static void live_redirect_catches_nobody_else(void **state)
 
 		assert_int_equal(bind_to(fd, HERE4, (uint16_t)(4050 + i)), 0);
 		assert_int_equal(connect_to(fd, FAR4, 53), 0);
-		assert_int_equal(send(fd, "query", 5, 0), 5);
+		send_with_old_mark(fd, mark_of(others[i]));
 		assert_int_equal(recvfrom(l.udp, bytes, sizeof(bytes), 0,
 					 (struct sockaddr *)&from, &n), 5);
+		assert_int_equal(actor_of(&from), CURL);
 		close(fd);
 		fd = sock(mark_of(others[i]), 4, SOCK_DGRAM);
 		assert_int_equal(bind_to(fd, HERE4, (uint16_t)(4050 + i)), 0);
