@@ -139,11 +139,24 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
+struct net {
+	__u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	possible_net_t skc_net;
+};
+
 struct socket {
 	struct sock *sk;
 };
 
 struct sock {
+	struct sock_common __sk_common;
 	__u32 sk_mark;
 };
 

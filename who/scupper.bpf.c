@@ -601,13 +601,14 @@ int bearers(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* the number every open socket bears, whatever daemon gave it */
+/* the number every open socket of our network namespace bears, whatever daemon gave it */
 SEC("iter/task_file")
 int borne(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct socket *socket;
+	struct sock *sk;
 	__u32 mark;
 
 	if (!task || !file)
@@ -615,8 +616,10 @@ int borne(struct bpf_iter__task_file *ctx)
 	socket = bpf_sock_from_file(file);
 	if (!socket)
 		return 0;
-	mark = BPF_CORE_READ(socket, sk, sk_mark);
-	if (mark >> 24 != our_magic)
+	sk = BPF_CORE_READ(socket, sk);
+	mark = BPF_CORE_READ(sk, sk_mark);
+	if (mark >> 24 != our_magic ||
+		BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie) != our_netns)
 		return 0;
 	mark &= 0x1fff;
 	bpf_seq_write(ctx->meta->seq, &mark, sizeof(mark));

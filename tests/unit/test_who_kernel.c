@@ -7,6 +7,7 @@
 #include "who/state.h"
 
 #include <arpa/inet.h>
+#include <cap-ng.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -459,6 +461,92 @@ static void test_pins(void **state)
 	assert_int_equal(who_unpin(lab.pins), 0); /* nothing is left to take away */
 }
 
+/* another daemon takes over: its programs take the place of the old ones in one step */
+static void test_no_gap(void **state)
+{
+	struct child c;
+
+	(void)state;
+	lab_who_open(&lab, lab.pins, false, 0);
+	c = lab_spawn(&lab, lab_copy(&lab, "traffic"), "many", 0);
+	lab_read(&c);
+	for (int i = 0; i < 5; i++) {
+		lab_who_close(&lab, false);
+		lab_who_open(&lab, lab.pins, false, 0);
+	}
+	lab_go(&c);
+	assert_int_equal(lab_read(&c), 0);
+	lab_reap(&c);
+	lab_who_close(&lab, true);
+}
+
+/* the core: a fork of who opened it, with the rights it keeps */
+static void core_main(const char *path, const char *before, uint32_t n)
+{
+	static const unsigned kept[] = { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_BPF,
+		CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH };
+	const struct program *p;
+
+	capng_clear(CAPNG_SELECT_BOTH);
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept[i]);
+	if (capng_apply(CAPNG_SELECT_BOTH) < 0)
+		_exit(2);
+	lab_start(&lab, &calls);
+	if (n && strcmp(who_actor(lab.who, n)->path, before) != 0)
+		_exit(3);
+	p = who_actor(lab.who, number(lab_run(&lab, path, "udp")));
+	lab_turn(&lab);
+	_exit(p->believed && strcmp(p->path, path) == 0 && execs ? 0 : 4);
+}
+
+static void test_core_by_fork(void **state)
+{
+	char a[512], b[512];
+	int status;
+
+	(void)state;
+	keep(a, lab_copy(&lab, "core-a"));
+	keep(b, lab_copy(&lab, "core-b"));
+	lab_who_open(&lab, NULL, false, 0);
+	for (int i = 0; i < 2; i++) {
+		uint32_t n = i ? number(lab_run(&lab, a, "udp")) : 0;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			core_main(i ? b : a, a, n);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	lab_who_close(&lab, true);
+}
+
+/* fifty programs at once, many times over: each socket bears its own program's number */
+static void test_many_at_once(void **state)
+{
+	enum { PROGRAMS = 50, TIMES = 4 };
+	static char path[PROGRAMS][512];
+	struct child c[PROGRAMS];
+
+	(void)state;
+	for (int i = 0; i < PROGRAMS; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "many-%d", i);
+		keep(path[i], lab_copy(&lab, name));
+	}
+	for (int t = 0; t < TIMES; t++) {
+		for (int i = 0; i < PROGRAMS; i++)
+			c[i] = lab_spawn(&lab, path[i], "udp", 0);
+		for (int i = 0; i < PROGRAMS; i++) {
+			uint32_t n = number(lab_read(&c[i]));
+
+			assert_string_equal(who_actor(lab.who, n)->path, path[i]);
+			lab_reap(&c[i]);
+		}
+	}
+}
+
 static void test_closed(void **state)
 {
 	static const struct {
@@ -629,8 +717,9 @@ int main(int argc, char **argv)
 		WITH_WHO(test_users), WITH_WHO(test_other_netns),
 		WITH_WHO(test_mark_refused), WITH_WHO(test_device_bit),
 		WITH_WHO(test_bind_guard), WITH_WHO(test_record), WITH_WHO(test_record_tcp),
-		WITH_WHO(test_from_user_space),
+		WITH_WHO(test_from_user_space), WITH_WHO(test_many_at_once),
 		cmocka_unit_test(test_alive_before), cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_no_gap), cmocka_unit_test(test_core_by_fork),
 		cmocka_unit_test(test_closed), cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_reclaim), cmocka_unit_test(test_borne_by_socket),
 		cmocka_unit_test(test_why),

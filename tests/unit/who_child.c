@@ -187,6 +187,26 @@ static void tcp_to(uint16_t port)
 	say(connect(fd, (struct sockaddr *)&to, sizeof(to)));
 }
 
+/* sockets until told to stop: how many of them had no mark? */
+static void many(void)
+{
+	unsigned bare = 0;
+	char c;
+
+	printf("-0\n");
+	fcntl(0, F_SETFL, O_NONBLOCK);
+	while (read(0, &c, 1) != 1) {
+		uint32_t mark = 0;
+		socklen_t len = sizeof(mark);
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &len);
+		close(fd);
+		bare += (mark & ACTOR_MASK) == ACTOR_UNKNOWN || mark >> 24 == 0;
+	}
+	printf("-%u\n", bare);
+}
+
 static bool op_socket(const char *op)
 {
 	if (strcmp(op, "udp") == 0)
@@ -237,6 +257,8 @@ int child_main(int argc, char **argv)
 			continue;
 		else if (strcmp(op, "wait") == 0)
 			wait_for_go();
+		else if (strcmp(op, "many") == 0)
+			many();
 		else if (strcmp(op, "fork") == 0)
 			fork_rest();
 		else if (strcmp(op, "exec") == 0)
