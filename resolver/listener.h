@@ -52,6 +52,7 @@ struct tcp {
 	uv_timer_t tick;
 	int fd;
 	unsigned nconns;
+	int64_t idle_ms;              /* how long a connection may do nothing */
 	struct conn *newest, *oldest; /* by last use */
 };
 

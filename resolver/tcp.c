@@ -389,7 +389,7 @@ static void on_connection(uv_poll_t *h, int status, int events)
 static void on_tick(uv_timer_t *t)
 {
 	struct listener *l = t->data;
-	int64_t before_ms = clock_boot_ms() - IDLE_MS;
+	int64_t before_ms = clock_boot_ms() - l->tcp.idle_ms;
 	struct conn *c = l->tcp.oldest;
 
 	while (c && c->moved_ms <= before_ms) {
@@ -407,6 +407,7 @@ int tcp_open(struct listener *l, int fd)
 	int r;
 
 	t->fd = fd;
+	t->idle_ms = IDLE_MS;
 	r = uv_poll_init(l->loop, &t->poll, fd);
 	if (r < 0)
 		return r;

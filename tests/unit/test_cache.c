@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * cache.c, and what else answers without asking: hosts.c, local.c, servers.c */
+#include "base/macros.h"
+#include "resolver/answer.h"
+#include "resolver/cache.h"
+#include "resolver/hosts.h"
+#include "resolver/local.h"
+
+#include "tests/unit/dns_build.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct build_msg msg;
+
+static struct answer *answer_made(void)
+{
+	struct answer *a;
+
+	assert_int_equal(answer_new(msg.bytes, msg.o.len, &a), 0);
+	return a;
+}
+
+static struct cache_key key(const char *name)
+{
+	return (struct cache_key){ .name = name, .type = TYPE_A, .klass = 1 };
+}
+
+static void put_a(struct cache *c, const char *name, uint32_t ttl, int64_t now_ms)
+{
+	struct cache_key k = key(name);
+	struct answer *a;
+
+	dns_start(&msg, WIRE_QR, name, TYPE_A);
+	dns_a(&msg, IN_ANSWER, "@", ttl, "192.0.2.1");
+	a = answer_made();
+	cache_put(c, &k, a, now_ms);
+	answer_release(a);
+}
+
+static const struct answer *get(struct cache *c, const char *name, int64_t now_ms)
+{
+	struct cache_key k = key(name);
+
+	return cache_get(c, &k, now_ms);
+}
+
+static void lives_as_long_as_its_ttl(void **state)
+{
+	const struct answer *a;
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	assert_null(get(&c, "a.test", 0));
+	put_a(&c, "a.test", 10, 1000);
+	a = get(&c, "a.test", 1999);
+	assert_non_null(a);
+	assert_true(a->cached);
+	assert_int_equal(a->age_s, 0);
+	a = get(&c, "a.test", 10999);
+	assert_non_null(a);
+	assert_int_equal(a->age_s, 9);
+	assert_string_equal(a->read->items[0].owner, "a.test");
+	assert_null(get(&c, "a.test", 11000));
+	assert_int_equal(c.table.count, 0);
+	assert_int_equal(c.bytes, 0);
+
+	put_a(&c, "a.test", 7 * 86400, 0); /* a day at most */
+	assert_non_null(get(&c, "a.test", 86400 * 1000 - 1));
+	assert_null(get(&c, "a.test", 86400 * 1000));
+
+	put_a(&c, "a.test", 0, 0);
+	assert_null(get(&c, "a.test", 0));
+	cache_done(&c);
+}
+
+static void kept_or_not(void **state)
+{
+	static const struct {
+		const char *why;
+		uint16_t flags;    /* rcode and TC */
+		bool soa;
+		int64_t lives_s;   /* 0: not kept */
+	} cases[] = {
+		{ "NXDOMAIN", 3, true, 300 },
+		{ "NODATA", 0, true, 300 },
+		{ "NXDOMAIN without SOA", 3, false, 0 },
+		{ "SERVFAIL", 2, true, 0 },
+		{ "REFUSED", 5, true, 0 },
+		{ "truncated", WIRE_TC, true, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cache_key k = key("a.test");
+		struct answer *a;
+		struct cache c;
+
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(cache_init(&c, 1 << 20), 0);
+		dns_start(&msg, WIRE_QR | cases[i].flags, "a.test", TYPE_A);
+		if (cases[i].soa)
+			dns_soa(&msg, "test", 900, 300);
+		a = answer_made();
+		cache_put(&c, &k, a, 0);
+		answer_release(a);
+		assert_int_equal(!!cache_get(&c, &k, 0), cases[i].lives_s > 0);
+		assert_int_equal(!!cache_get(&c, &k, cases[i].lives_s * 1000 - 1),
+			cases[i].lives_s > 0);
+		assert_null(cache_get(&c, &k, cases[i].lives_s * 1000));
+		cache_done(&c);
+	}
+}
+
+static void negative_at_most_an_hour(void **state)
+{
+	struct cache_key k = key("a.test");
+	struct answer *a;
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	dns_start(&msg, WIRE_QR | 3, "a.test", TYPE_A);
+	dns_soa(&msg, "test", 86400, 86400);
+	a = answer_made();
+	cache_put(&c, &k, a, 0);
+	answer_release(a);
+	assert_non_null(cache_get(&c, &k, 3600 * 1000 - 1));
+	assert_null(cache_get(&c, &k, 3600 * 1000));
+	cache_done(&c);
+}
+
+static void keys_differ(void **state)
+{
+	struct cache_key k = key("a.test"), other;
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	put_a(&c, "a.test", 10, 0);
+	assert_non_null(cache_get(&c, &k, 0));
+	other = k;
+	other.type = TYPE_AAAA;
+	assert_null(cache_get(&c, &other, 0));
+	other = k;
+	other.dnssec_ok = true;
+	assert_null(cache_get(&c, &other, 0));
+	other = k;
+	other.checking_disabled = true;
+	assert_null(cache_get(&c, &other, 0));
+	other = k;
+	other.klass = 3;
+	assert_null(cache_get(&c, &other, 0));
+	cache_done(&c);
+}
+
+static void least_used_leaves_first(void **state)
+{
+	struct cache c;
+	size_t one;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	put_a(&c, "n0.test", 100, 0);
+	one = c.bytes;
+	cache_done(&c);
+
+	assert_int_equal(cache_init(&c, one * 4), 0);
+	for (int i = 0; i < 4; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "n%d.test", i);
+		put_a(&c, name, 100, 0);
+	}
+	assert_int_equal(c.table.count, 4);
+	assert_non_null(get(&c, "n0.test", 0)); /* used: now n1 is the oldest */
+	put_a(&c, "n4.test", 100, 0);
+	assert_int_equal(c.table.count, 4);
+	assert_true(c.bytes <= one * 4);
+	assert_null(get(&c, "n1.test", 0));
+	assert_non_null(get(&c, "n0.test", 0));
+	assert_non_null(get(&c, "n4.test", 0));
+	put_a(&c, "n4.test", 100, 5000); /* again: replaced, not doubled */
+	assert_int_equal(c.table.count, 4);
+	assert_int_equal(get(&c, "n4.test", 5000)->age_s, 0);
+	cache_done(&c);
+
+	assert_int_equal(cache_init(&c, one - 1), 0); /* too large at all */
+	put_a(&c, "n0.test", 100, 0);
+	assert_int_equal(c.table.count, 0);
+	cache_done(&c);
+}
+
+static void held_answers_outlive_the_cache(void **state)
+{
+	const struct answer *a;
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	put_a(&c, "a.test", 10, 0);
+	a = answer_hold(get(&c, "a.test", 0));
+	cache_done(&c);
+	assert_string_equal(a->read->qname, "a.test");
+	answer_release(a);
+}
+
+static const char hosts_text[] =
+	"# a comment\n"
+	"127.0.0.1 localhost\n"
+	"192.0.2.5\tNas.Home  nas   # and more\r\n"
+	"2001:db8::5 nas.home\n"
+	"192.0.2.6 nas.home other\n"
+	"not-an-address x.y\n"
+	"fe80::1%lo0 scoped\n"
+	"192.0.2.7 bad..name good.name\n"
+	"192.0.2.8 last.line";
+
+static void hosts_file(void **state)
+{
+	struct addr addrs[HOSTS_ADDRS_MAX], a;
+	struct hosts *h;
+
+	(void)state;
+	assert_int_equal(hosts_parse(hosts_text, sizeof(hosts_text) - 1, &h), 0);
+	assert_true(hosts_has(h, "nas.home"));
+	assert_true(hosts_has(h, "good.name"));
+	assert_true(hosts_has(h, "last.line"));
+	assert_false(hosts_has(h, "x.y"));
+	assert_false(hosts_has(h, "scoped"));
+	assert_false(hosts_has(h, "a"));
+	assert_int_equal(hosts_addrs(h, "nas.home", 4, addrs), 2);
+	assert_int_equal(addrs[1].b[3], 6);
+	assert_int_equal(hosts_addrs(h, "nas.home", 6, addrs), 1);
+	assert_int_equal(hosts_addrs(h, "nas.home", 0, addrs), 3);
+	addr_parse("192.0.2.6", &a);
+	assert_string_equal(hosts_name(h, &a), "nas.home");
+	addr_parse("192.0.2.9", &a);
+	assert_null(hosts_name(h, &a));
+	hosts_free(h);
+}
+
+static void local_names(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t type;
+		int rcode;        /* -1: not local */
+		const char *want; /* address or name of the one record; NULL: none */
+	} cases[] = {
+		{ "localhost", TYPE_A, 0, "127.0.0.1" },
+		{ "localhost", TYPE_AAAA, 0, "::1" },
+		{ "a.b.localhost", TYPE_A, 0, "127.0.0.1" },
+		{ "localhost", TYPE_MX, 0, NULL },
+		{ "notlocalhost", TYPE_A, -1, NULL },
+		{ "x.invalid", TYPE_A, RCODE_NXDOMAIN, NULL },
+		{ "abc.onion", TYPE_AAAA, RCODE_NXDOMAIN, NULL },
+		{ "printer.local", TYPE_A, RCODE_NXDOMAIN, NULL },
+		{ "use-application-dns.net", TYPE_A, RCODE_NXDOMAIN, NULL },
+		{ "_dns.resolver.arpa", TYPE_SVCB, 0, NULL },
+		{ "1.0.0.127.in-addr.arpa", TYPE_PTR, 0, "localhost" },
+		{ "9.9.0.127.in-addr.arpa", TYPE_PTR, 0, "localhost" },
+		{ "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
+			TYPE_PTR, 0, "localhost" },
+		{ "0.0.0.0.in-addr.arpa", TYPE_PTR, -1, NULL },
+		{ "5.2.0.192.in-addr.arpa", TYPE_PTR, 0, "nas.home" },
+		{ "9.2.0.192.in-addr.arpa", TYPE_PTR, -1, NULL },
+		{ "nas.home", TYPE_AAAA, 0, "2001:db8::5" },
+		{ "other", TYPE_AAAA, 0, NULL },
+		{ "other", TYPE_HTTPS, 0, NULL },
+		{ "other", TYPE_MX, -1, NULL },
+		{ "www.example", TYPE_A, -1, NULL },
+	};
+	struct hosts *h;
+
+	(void)state;
+	assert_int_equal(hosts_parse(hosts_text, sizeof(hosts_text) - 1, &h), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint8_t out[512], data[HOST_WIRE_MAX];
+		struct wire_query q;
+		struct wire_answer a;
+		struct addr addr;
+		enum rcode rcode;
+		int n;
+
+		print_message("%s %u\n", cases[i].name, cases[i].type);
+		dns_start(&msg, WIRE_RD, cases[i].name, cases[i].type);
+		assert_int_equal(wire_query_read(msg.bytes, msg.o.len, &q, &rcode), 0);
+		n = local_answer(h, &q, msg.bytes, out, sizeof(out));
+		if (cases[i].rcode < 0) {
+			assert_int_equal(n, 0);
+			continue;
+		}
+		assert_true(n > 0);
+		assert_int_equal(wire_answer_read(out, (size_t)n, &a), 0);
+		assert_int_equal(a.rcode, cases[i].rcode);
+		assert_int_equal(a.nrr, cases[i].want != NULL);
+		if (cases[i].want && addr_parse(cases[i].want, &addr) == 0)
+			assert_int_equal(addr_cmp(&a.items[0].addr, &addr), 0);
+		else if (cases[i].want)
+			assert_memory_equal(out + n - host_to_wire(cases[i].want, data),
+				data, (size_t)host_to_wire(cases[i].want, data));
+		wire_answer_done(&a);
+	}
+	hosts_free(h);
+}
+
+static void servers(void **state)
+{
+	static const char text[] =
+		"# made by somebody\n"
+		"search example.org\n"
+		"nameserver 127.0.0.53\n"
+		"nameserver 9.9.9.9 \n"
+		"nameserver\t2001:db8::53\n"
+		"nameserver 127.0.0.1\n"
+		"nameserver fd53:6375:7070:1::53\n"
+		"nameserver 127.0.0.153\n"
+		"nameserver fe80::1%eth0\n"
+		"nameservers 1.1.1.1\n"
+		"nameserver 8.8.8.8";
+	struct upstream u[UPSTREAMS_MAX];
+	char buf[ADDR_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(upstream_parse_resolv_conf(text, u, UPSTREAMS_MAX), 4);
+	assert_string_equal(addr_text(&u[0].addr, buf), "9.9.9.9");
+	assert_int_equal(u[0].port, 53);
+	assert_string_equal(addr_text(&u[1].addr, buf), "2001:db8::53");
+	assert_string_equal(addr_text(&u[2].addr, buf), "127.0.0.1");
+	assert_string_equal(addr_text(&u[3].addr, buf), "8.8.8.8");
+	assert_int_equal(upstream_parse_resolv_conf(text, u, 1), 1);
+
+	assert_int_equal(upstream_parse("[::1]:5353", u), 0);
+	assert_int_equal(u[0].port, 5353);
+	assert_int_equal(upstream_parse("9.9.9.9", u), 0);
+	assert_int_equal(u[0].port, 53);
+	assert_int_equal(upstream_parse("dns.example", u), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lives_as_long_as_its_ttl),
+		cmocka_unit_test(kept_or_not),
+		cmocka_unit_test(negative_at_most_an_hour),
+		cmocka_unit_test(keys_differ),
+		cmocka_unit_test(least_used_leaves_first),
+		cmocka_unit_test(held_answers_outlive_the_cache),
+		cmocka_unit_test(hosts_file),
+		cmocka_unit_test(local_names),
+		cmocka_unit_test(servers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
