@@ -5,7 +5,9 @@
 
 #include "resolver/resolver.h"
 
-/* copies msg; one reference, the caller's. -EBADMSG, -ENOMEM */
+/* One reference, the caller's. msg is written anew (wire_canon), without addresses that
+ * nothing in it leads to from the name that was asked: a name server's own and the like
+ * are no part of the answer, and must open nothing. -EBADMSG, -ENOMEM */
 int answer_new(const uint8_t *msg, size_t len, struct answer **out);
 size_t answer_size(const struct answer *a); /* bytes of memory it takes */
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 enum {
-	KNOWN_MAX = 16,       /* names that later ones may point to */
+	KNOWN_MAX = 32,       /* names that later ones may point to */
 	POINTER_REACH = 0x4000,
 };
 
@@ -35,6 +35,14 @@ struct build {
 	} set;
 };
 
+static struct name name_tail(const struct name *n, size_t at)
+{
+	struct name tail = { .len = (uint8_t)(n->len - at) };
+
+	memcpy(tail.b, n->b + at, tail.len);
+	return tail;
+}
+
 static void known_add(struct build *b, const struct name *n, size_t at)
 {
 	if (b->nknown == KNOWN_MAX || at >= POINTER_REACH || n->len < 3)
@@ -43,12 +51,26 @@ static void known_add(struct build *b, const struct name *n, size_t at)
 	b->known[b->nknown++].name = *n;
 }
 
+/* a name written at start, its first new bytes in full: it, and its parent if that is new */
+static void known_add_both(struct build *b, const struct name *n, size_t start, size_t new)
+{
+	size_t parent = 1u + n->b[0];
+	struct name tail;
+
+	if (new == 0 || b->o.bad)
+		return;
+	known_add(b, n, start);
+	if (parent >= new)
+		return;
+	tail = name_tail(n, parent);
+	known_add(b, &tail, start + parent);
+}
+
 /* where the labels of n from at on already stand, or 0 */
 static uint16_t known_tail(const struct build *b, const struct name *n, size_t at)
 {
-	struct name tail = { .len = (uint8_t)(n->len - at) };
+	struct name tail = name_tail(n, at);
 
-	memcpy(tail.b, n->b + at, tail.len);
 	for (size_t i = 0; i < b->nknown; i++)
 		if (name_equal(&b->known[i].name, &tail))
 			return b->known[i].at;
@@ -60,8 +82,8 @@ static void name_write(struct build *b, const struct name *n, bool compress)
 	size_t start = b->o.len, at = 0;
 	uint16_t to = 0;
 
-	while (compress && n->b[at]) {
-		to = known_tail(b, n, at);
+	while (n->b[at]) {
+		to = compress ? known_tail(b, n, at) : 0;
 		if (to)
 			break;
 		at += 1u + n->b[at];
@@ -72,8 +94,7 @@ static void name_write(struct build *b, const struct name *n, bool compress)
 	} else {
 		out_bytes(&b->o, n->b, n->len);
 	}
-	if (at && !b->o.bad)
-		known_add(b, n, start);
+	known_add_both(b, n, start, at);
 }
 
 static void copy_rest(struct build *b, struct cur *c)
@@ -294,7 +315,7 @@ static int question_copy(struct build *b, const uint8_t *query, size_t question_
 	if (name_read(&c, &n) < 0)
 		return -EBADMSG;
 	out_bytes(&b->o, query + WIRE_HEAD, question_len);
-	known_add(b, &n, WIRE_HEAD);
+	known_add_both(b, &n, WIRE_HEAD, n.len - 1u);
 	return 0;
 }
 

@@ -216,9 +216,10 @@ int wire_reply(const struct wire_query *q, const uint8_t *query, const uint8_t *
 	return r;
 }
 
-int wire_canon(const uint8_t *msg, size_t len, uint8_t *out, size_t room)
+int wire_canon(const uint8_t *msg, size_t len, const uint64_t *cut, uint8_t *out,
+	size_t room)
 {
-	struct wire_edit as_is = { .ede = EDE_NONE };
+	struct wire_edit as_is = { .ede = EDE_NONE, .cut = cut };
 	struct wire_query q = { 0 };
 	struct cur c = cur_over(msg, len);
 	struct out o = out_into(out, MIN(room, (size_t)WIRE_MAX));

@@ -79,9 +79,11 @@ int wire_answer_read(const uint8_t *msg, size_t len, struct wire_answer *out);
 void wire_answer_done(struct wire_answer *a);
 
 /* A message that came in, written anew: the same, but names are pointed to only where a
- * name stands, and of its OPT only the rcode, DO and extended error are left. What
- * wire_reply() is given must have been through this. -EBADMSG, -ENOSPC */
-int wire_canon(const uint8_t *msg, size_t len, uint8_t *out, size_t room);
+ * name stands, of its OPT only the rcode, DO and extended error are left, and records
+ * whose index has a bit in cut (or NULL) are left out. What wire_reply() is given must have
+ * been through this, or be a reply written here. -EBADMSG, -ENOSPC */
+int wire_canon(const uint8_t *msg, size_t len, const uint64_t *cut, uint8_t *out,
+	size_t room);
 
 /* Writers fill the caller's buffer and return the length, or -ENOSPC.
  * wire_reply: msg (an answer of the resolver's) as the reply to q: its id, its

@@ -98,7 +98,7 @@ static void try_answer(const uint8_t *steer, const uint8_t *msg, size_t len)
 
 	if (wire_answer_read(msg, len, &before) < 0)
 		return;
-	n = wire_canon(msg, len, canon, sizeof(canon));
+	n = wire_canon(msg, len, NULL, canon, sizeof(canon));
 	if (n > 0) {
 		check(wire_answer_read(canon, (size_t)n, &after) == 0);
 		check(items_equal(&before, &after));

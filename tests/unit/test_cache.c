@@ -209,6 +209,36 @@ static void held_answers_outlive_the_cache(void **state)
 	answer_release(a);
 }
 
+static void only_what_is_led_to_is_kept(void **state)
+{
+	static const char *const want[] = { "192.0.2.1", "192.0.2.2", "192.0.2.4" };
+	const struct wire_answer *read;
+	struct answer *a;
+	unsigned n = 0;
+
+	(void)state;
+	dns_start(&msg, WIRE_QR, "a.test", TYPE_MX);
+	dns_a(&msg, IN_ANSWER, "a.test", 60, "192.0.2.1");
+	dns_to(&msg, IN_ANSWER, "a.test", TYPE_MX, 60, 2, "mail.test");
+	dns_to(&msg, IN_ANSWER, "a.test", TYPE_CNAME, 60, 0, "b.test");
+	dns_a(&msg, IN_ANSWER, "b.test", 60, "192.0.2.2");
+	dns_a(&msg, IN_ANSWER, "stray.test", 60, "192.0.2.3");
+	dns_to(&msg, IN_AUTHORITY, "test", TYPE_NS, 60, 0, "ns.test");
+	dns_a(&msg, IN_ADDITIONAL, "mail.test", 60, "192.0.2.4");
+	dns_a(&msg, IN_ADDITIONAL, "ns.test", 60, "192.0.2.5");
+	a = answer_made();
+	read = a->read;
+	assert_int_equal(read->nrr, 6);
+	for (unsigned i = 0; i < read->nitems; i++) {
+		char text[ADDR_TEXT_MAX];
+
+		if (read->items[i].lead == LEAD_ADDR)
+			assert_string_equal(addr_text(&read->items[i].addr, text), want[n++]);
+	}
+	assert_int_equal(n, 3);
+	answer_release(a);
+}
+
 static const char hosts_text[] =
 	"# a comment\n"
 	"127.0.0.1 localhost\n"
@@ -351,6 +381,7 @@ int main(void)
 		cmocka_unit_test(keys_differ),
 		cmocka_unit_test(least_used_leaves_first),
 		cmocka_unit_test(held_answers_outlive_the_cache),
+		cmocka_unit_test(only_what_is_led_to_is_kept),
 		cmocka_unit_test(hosts_file),
 		cmocka_unit_test(local_names),
 		cmocka_unit_test(servers),

@@ -571,6 +571,37 @@ static void reply_opt_not_last(void **state)
 	wire_answer_done(&a);
 }
 
+/* a name that points into a TTL: ageing would make another name of it */
+static void canon_points_to_names_only(void **state)
+{
+	struct wire_query q = asker(WIRE_RD, 512);
+	struct wire_edit e = { .max = 512, .ede = EDE_NONE, .age_s = 1 };
+	struct wire_answer before, after;
+	uint8_t canon[512], out[512];
+	size_t ttl;
+	int n;
+
+	(void)state;
+	dns_start(&msg, WIRE_QR, "www.example", TYPE_A);
+	dns_rr(&msg, IN_ANSWER, "@", TYPE_TXT, 0x01610000, "", 0);
+	ttl = msg.o.len - 6;
+	out_u16(&msg.o, (uint16_t)(0xc000 | ttl));
+	out_bytes(&msg.o, "\0\1\0\1\0\0\0\5\0\4\1\2\3\4", 14);
+	dns_u16_at(&msg.o, 6, 2);
+	assert_int_equal(read_answer(msg.o.len, &before), 0);
+	assert_string_equal(before.items[0].owner, "a");
+	wire_answer_done(&before);
+	n = wire_canon(msg.bytes, msg.o.len, NULL, canon, sizeof(canon));
+	assert_true(n > 0);
+	memcpy(msg.bytes, canon, (size_t)n);
+	msg.o.len = (size_t)n;
+	assert_true(reply(&q, &e, out, sizeof(out), &after) > 0);
+	assert_string_equal(after.items[0].owner, "a");
+	assert_int_equal(after.items[0].ttl, 4);
+	wire_answer_done(&after);
+	assert_int_equal(wire_canon(canon, (size_t)n, NULL, out, (size_t)n - 1), -ENOSPC);
+}
+
 static void errors(void **state)
 {
 	struct wire_query q = asker(WIRE_RD, 512);
@@ -696,6 +727,7 @@ int main(void)
 		cmocka_unit_test(reply_cut_pointed_to),
 		cmocka_unit_test(reply_truncated),
 		cmocka_unit_test(reply_opt_not_last),
+		cmocka_unit_test(canon_points_to_names_only),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(local_replies),
 		cmocka_unit_test(query_written),
