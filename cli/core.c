@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -590,6 +591,8 @@ int core_main(struct held *h)
 	c.held = h;
 	if (h->who && who_register_self(h->who, getpid()) < 0)
 		log_warning("the core could not be made known to its own guard");
+	tzset(); /* rules speak of local time, and of names below public suffixes: */
+	rules_local_name("");
 	r = rights_drop(&h->rights, why, sizeof(why));
 	if (r < 0) {
 		log_error("%s", why);

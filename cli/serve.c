@@ -7,6 +7,7 @@
 #include "rules/rules.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -248,67 +249,6 @@ static int parse_who(const char *who, struct program *out)
 	return 0;
 }
 
-static int parse_tail(char *tail, uint16_t *port, uint8_t *proto)
-{
-	static const struct {
-		const char *name;
-		uint8_t proto;
-	} known[] = { { "tcp", 6 }, { "udp", 17 }, { "icmp", 1 } };
-	char *slash = strchr(tail, '/');
-	uint32_t v;
-
-	*proto = 6;
-	if (slash) {
-		*slash = '\0';
-		*proto = 0;
-		for (size_t i = 0; i < ARRAY_LEN(known); i++)
-			if (strcmp(slash + 1, known[i].name) == 0)
-				*proto = known[i].proto;
-		if (*proto == 0)
-			return -EINVAL;
-	}
-	if (*tail) {
-		if (text_u32(tail, 65535, &v) < 0 || v == 0)
-			return -EINVAL;
-		*port = (uint16_t)v;
-	}
-	return 0;
-}
-
-/* host or address, [:port[/proto]] */
-static int parse_what(const char *what, struct target *to, struct addr *addr,
-	char name[static HOST_MAX])
-{
-	char buf[512], *tail = NULL, *host = buf, *colon;
-
-	if (!text_copy(buf, sizeof(buf), what))
-		return -EINVAL;
-	if (*buf == '[') {
-		char *end = strchr(buf, ']');
-
-		if (!end)
-			return -EINVAL;
-		*end = '\0';
-		host = buf + 1;
-		if (end[1] == ':')
-			tail = end + 2;
-	} else if ((colon = strchr(buf, ':')) && !strchr(colon + 1, ':')) {
-		*colon = '\0';
-		tail = colon + 1;
-	}
-	if (tail && parse_tail(tail, &to->port, &to->proto) < 0)
-		return -EINVAL;
-	if (addr_parse(host, addr) == 0) {
-		to->addr = addr;
-		return 0;
-	}
-	if (rules_host(host, name) < 0)
-		return -EINVAL;
-	to->name = name;
-	to->local_name = rules_local_name(name);
-	return 0;
-}
-
 static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 {
 	static char buf[16384];
@@ -316,7 +256,9 @@ static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 	struct program who;
 	struct addr addr;
 	char name[HOST_MAX];
-	struct target to = { .dir = FLOW_OUT };
+	char why[260];
+	struct rule_error err = { 0 };
+	struct target to;
 
 	if (parse_who(e->who, &who) < 0) {
 		serve_done(s, seq, -EINVAL, 0,
@@ -324,9 +266,9 @@ static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 			"matters, or unknown");
 		return;
 	}
-	if (parse_what(e->what, &to, &addr, name) < 0) {
-		serve_done(s, seq, -EINVAL, 0,
-			"WHAT is a host name or an address, with :PORT or :PORT/tcp");
+	if (rules_target(e->what, name, &addr, &to, &err) < 0) {
+		snprintf(why, sizeof(why), "column %u: %s", err.column, err.what);
+		serve_done(s, seq, -EINVAL, 0, why);
 		return;
 	}
 	ruleset_explain(s->calls.rules(s->calls.ctx), &who, &to, clock_unix_ms() / 1000, &t);

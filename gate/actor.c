@@ -39,58 +39,25 @@ static void tell_map(struct batch *b, enum nft_set set, uint32_t actor, uint8_t 
 	*told = (uint8_t)want;
 }
 
-/* DHCP, NTP, discovery: by the program's name, never for everybody. What a name says is
- * believed only of root's and the system's own users' programs. */
-static uint8_t factory_classes(const struct program *p)
+_Static_assert((int)RULES_DHCP == (int)NFT_FACTORY_DHCP &&
+		       (int)RULES_ND == (int)NFT_FACTORY_ND,
+	"classes are numbered alike");
+
+static void tell_factory(struct gate *g, struct batch *b, struct actor_state *a,
+	const struct program *p)
 {
-	static const struct {
-		const char *name;
-		uint8_t bits;
-	} known[] = {
-		{ "dhclient", 1 << NFT_FACTORY_DHCP },
-		{ "dhcpcd", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
-		{ "systemd-networkd", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
-		{ "NetworkManager", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
-		{ "connmand", 1 << NFT_FACTORY_DHCP | 1 << NFT_FACTORY_ND },
-		{ "systemd-timesyncd", 1 << NFT_FACTORY_NTP },
-		{ "chronyd", 1 << NFT_FACTORY_NTP },
-		{ "ntpd", 1 << NFT_FACTORY_NTP },
-		{ "avahi-daemon", 1 << NFT_FACTORY_MDNS },
-		{ "systemd-resolved", 1 << NFT_FACTORY_MDNS },
-		{ "cupsd", 1 << NFT_FACTORY_MDNS },
-		{ "cups-browsed", 1 << NFT_FACTORY_MDNS },
-		{ "rdisc6", 1 << NFT_FACTORY_ND },
-		{ "radvd", 1 << NFT_FACTORY_ND },
-	};
-	static const char *const dirs[] = { "/usr/sbin/", "/sbin/", "/usr/bin/", "/lib/systemd/",
-		"/usr/lib/systemd/", "/usr/libexec/" };
-	const char *base;
-
-	if (!p->known || p->npaths == 0 || p->uid >= 1000)
-		return 0;
-	for (size_t d = 0; d < ARRAY_LEN(dirs); d++) {
-		size_t n = strlen(dirs[d]);
-
-		if (strncmp(p->paths[0], dirs[d], n) != 0)
-			continue;
-		base = p->paths[0] + n;
-		for (size_t i = 0; i < ARRAY_LEN(known); i++)
-			if (strcmp(base, known[i].name) == 0)
-				return known[i].bits;
-	}
-	return 0;
-}
-
-static void tell_factory(struct batch *b, struct actor_state *a, const struct program *p)
-{
-	uint8_t want = factory_classes(p);
+	uint8_t want = (uint8_t)ruleset_classes(g->rules, p, clock_unix_ms() / 1000);
 
 	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++) {
 		struct nft_element el = { .set = NFT_FACTORY, .actor = p->actor,
 			.factory = c };
 
-		if ((want >> c & 1) && !(a->factory >> c & 1))
+		if ((want >> c & 1) == (a->factory >> c & 1))
+			continue;
+		if (want >> c & 1)
 			batch_put(b, &el);
+		else
+			batch_take(b, &el);
 	}
 	a->factory = want;
 }
@@ -103,7 +70,7 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 	tell_map(b, NFT_INBOUND, p->actor, &a->in, a->whole.in.verdict);
 	tell_map(b, NFT_LOCAL_NO, p->actor, &a->local,
 		a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
-	tell_factory(b, a, p);
+	tell_factory(g, b, a, p);
 }
 
 void gate_actor_new(void *gate, const struct program *p)

@@ -39,10 +39,12 @@ static struct pass *pass_new(struct gate *g, struct dns_query *q)
 
 	if (g->npasses >= PASSES_MAX)
 		return NULL;
-	if (p)
+	if (p) {
 		g->spare = p->older;
-	else
+		g->nspare--;
+	} else {
 		p = malloc(sizeof(*p));
+	}
 	if (!p)
 		return NULL;
 	pass_clear(p);
@@ -79,6 +81,11 @@ static void pass_free(struct pass *p)
 {
 	free(p->own);
 	p->own = NULL;
+	if (p->g->nspare == SPARE_MAX) {
+		free(p);
+		return;
+	}
+	p->g->nspare++;
 	p->older = p->g->spare;
 	p->g->spare = p;
 }

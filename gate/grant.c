@@ -51,61 +51,101 @@ void grant_book_free(struct grant_book *b)
 	free(b);
 }
 
-static void add_element(struct grant *g, enum nft_set set, uint8_t proto, uint16_t port)
+static bool wants(const struct grant_shape *s, const struct grant_element *e)
 {
-	g->at[g->n++] = (struct grant_element){ .set = (uint8_t)set, .proto = proto,
-		.port = port };
+	for (unsigned i = 0; i < s->n; i++)
+		if (memcmp(&s->at[i], e, sizeof(*e)) == 0)
+			return true;
+	return false;
 }
 
-/* the ports of one stretch, each protocol that has ports */
-static void add_stretch(struct grant *g, enum nft_set set, const struct port_stretch *s)
+static void add_element(struct grant_shape *s, enum nft_set set, uint8_t proto,
+	uint16_t port)
 {
-	static const uint8_t both[] = { IPPROTO_TCP, IPPROTO_UDP };
+	if (s->n < GRANT_ELEMENTS_MAX)
+		s->at[s->n++] = (struct grant_element){ .set = (uint8_t)set, .proto = proto,
+			.port = port };
+}
 
-	for (size_t p = 0; p < ARRAY_LEN(both); p++) {
-		if (s->proto && s->proto != both[p])
+/* a stretch without a protocol speaks of every protocol that has ports; to open, the two
+ * that programs use are enough, to shut it takes all */
+static const uint8_t with_ports[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP,
+	IPPROTO_UDPLITE };
+
+static unsigned protos_of(const struct port_stretch *s, enum nft_set set)
+{
+	return s->proto ? 1 : set == NFT_REFUSE_SVC ? ARRAY_LEN(with_ports) : 2;
+}
+
+static bool every_port(const struct port_stretch *s)
+{
+	return s->lo == 0 && s->hi == 65535;
+}
+
+static uint32_t elements_of(const struct port_stretch *s, enum nft_set set)
+{
+	uint32_t ports = every_port(s) ? 1 : (uint32_t)s->hi - s->lo + 1;
+
+	return ports * protos_of(s, set);
+}
+
+static void add_stretch(struct grant_shape *out, enum nft_set set,
+	const struct port_stretch *s)
+{
+	for (unsigned p = 0; p < protos_of(s, set); p++) {
+		uint8_t proto = s->proto ? s->proto : with_ports[p];
+
+		if (every_port(s)) {
+			add_element(out, set, proto, 0);
 			continue;
-		for (uint32_t port = s->lo; port <= s->hi; port++) {
-			if (g->n == GRANT_ELEMENTS_MAX)
-				return;
-			add_element(g, set, both[p], (uint16_t)port);
 		}
+		for (uint32_t port = s->lo; port <= s->hi; port++)
+			add_element(out, set, proto, (uint16_t)port);
 	}
 }
 
 /*
  * rest allowed: the whole address passes, and what differs is refused port by port; the
  * kernel asks refusals first. A refusal that does not fit must not become an opening: then
- * nothing is opened but the elements that name a port. Protocols without ports follow rest.
+ * nothing is opened at all.
+ * rest denied: what differs passes port by port; a stretch that does not fit stays shut.
  */
-bool grant_shape(struct grant *g, const struct port_verdicts *v)
+bool grant_shape(struct grant_shape *out, const struct port_verdicts *v)
 {
 	bool open = v->rest.verdict == VERDICT_ALLOW && !v->cut, any = open;
 	enum nft_set set = open ? NFT_REFUSE_SVC : NFT_PASS_SVC;
-	enum verdict differs = open ? VERDICT_DENY : VERDICT_ALLOW;
-	uint32_t ports = 0;
 
-	g->n = 0;
-	for (unsigned i = 0; i < v->n; i++) {
-		const struct port_stretch *s = &v->at[i];
-
-		if ((s->decision.verdict == VERDICT_ALLOW) != (differs == VERDICT_ALLOW))
-			continue;
-		ports += (uint32_t)(s->hi - s->lo + 1) * (s->proto ? 1 : 2);
-	}
-	if (open && ports >= GRANT_ELEMENTS_MAX)
-		return false;
+	out->n = 0;
 	if (open)
-		add_element(g, NFT_PASS, 0, 0);
+		add_element(out, NFT_PASS, 0, 0);
 	for (unsigned i = 0; i < v->n; i++) {
 		const struct port_stretch *s = &v->at[i];
+		bool fits = out->n + elements_of(s, set) <= GRANT_ELEMENTS_MAX;
 
-		if ((s->decision.verdict == VERDICT_ALLOW) != (differs == VERDICT_ALLOW))
+		if ((s->decision.verdict == VERDICT_ALLOW) == open)
 			continue;
-		add_stretch(g, set, s);
-		any |= differs == VERDICT_ALLOW;
+		if (open && !fits)
+			return false;
+		any = true;
+		if (fits)
+			add_stretch(out, set, s);
 	}
-	return any && g->n > 0;
+	return any;
+}
+
+bool grant_shape_port(struct grant_shape *s, uint8_t proto, uint16_t port)
+{
+	struct grant_element e = { .set = NFT_PASS_SVC, .proto = proto, .port = port };
+
+	if (s->n == GRANT_ELEMENTS_MAX || wants(s, &e))
+		return false;
+	s->at[s->n++] = e;
+	return true;
+}
+
+bool grant_same_shape(const struct grant_shape *a, const struct grant_shape *b)
+{
+	return a->n == b->n && memcmp(a->at, b->at, a->n * sizeof(a->at[0])) == 0;
 }
 
 const struct decision *grant_decision(const struct port_verdicts *v)
@@ -114,11 +154,6 @@ const struct decision *grant_decision(const struct port_verdicts *v)
 		if (v->at[i].decision.verdict == VERDICT_ALLOW)
 			return &v->at[i].decision;
 	return &v->rest;
-}
-
-bool grant_same_shape(const struct grant *a, const struct grant *b)
-{
-	return a->n == b->n && memcmp(a->at, b->at, a->n * sizeof(a->at[0])) == 0;
 }
 
 static bool grant_is(const struct table_node *n, const void *key)
@@ -171,14 +206,6 @@ struct grant *grant_by_addr(struct grant_book *b, uint32_t actor, const struct a
 	return best;
 }
 
-static bool wants(const struct grant *g, const struct grant_element *e)
-{
-	for (unsigned i = 0; i < g->n; i++)
-		if (memcmp(&g->at[i], e, sizeof(*e)) == 0)
-			return true;
-	return false;
-}
-
 /* the latest expiry among the other grants in the kernel that want the element, or 0 */
 static int64_t others_expire(const struct grant_book *b, const struct grant *g, unsigned i)
 {
@@ -189,7 +216,7 @@ static int64_t others_expire(const struct grant_book *b, const struct grant *g, 
 
 	for (struct grant *o = same_place(n, hash, &k); o;
 		o = same_place(o->node.next, hash, &k))
-		if (o != g && o->in_kernel && wants(o, &g->at[i]))
+		if (o != g && o->in_kernel && wants(&o->shape, &g->shape.at[i]))
 			latest = MAX(latest, o->expires_ms);
 	return latest;
 }
@@ -323,11 +350,11 @@ void grant_element(const struct grant_book *b, const struct grant *g, unsigned i
 	int64_t left = MAX(g->expires_ms, others_expire(b, g, i)) - now_ms;
 
 	*out = (struct nft_element){
-		.set = g->at[i].set,
+		.set = g->shape.at[i].set,
 		.actor = g->actor,
 		.addr = g->addr,
-		.proto = g->at[i].proto,
-		.port = g->at[i].port,
+		.proto = g->shape.at[i].proto,
+		.port = g->shape.at[i].port,
 		.timeout_ms = left < 1000 ? 1000 : (uint32_t)MIN(left, INT32_MAX),
 		.rule = g->rule,
 	};

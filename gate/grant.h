@@ -19,9 +19,19 @@
 enum {
 	GRANTS_MAX = 60000,
 	GRANTS_PER_ACTOR = 8000,
-	GRANT_ELEMENTS_MAX = 18,   /* of one grant: whole address, or 16 ports, and some */
+	GRANT_ELEMENTS_MAX = 40,   /* of one grant: the whole address, or 16 ports of both */
 	GRANT_LEAST_MS = 300000,   /* timeout = max(TTL, 5 min) */
 	GRANT_NEAR_MS = 150000,    /* closer to its end than this: asserted again */
+};
+
+/* which elements one address needs */
+struct grant_shape {
+	uint8_t n;
+	struct grant_element {
+		uint8_t set;      /* enum nft_set */
+		uint8_t proto;
+		uint16_t port;    /* 0: every port of it */
+	} at[GRANT_ELEMENTS_MAX];
 };
 
 struct grant {
@@ -31,12 +41,7 @@ struct grant {
 	struct addr addr;
 	int64_t expires_ms;
 	bool in_kernel;       /* elements were sent; false: the actor's whole verdict covers it */
-	uint8_t n;            /* elements as the rules want them */
-	struct grant_element {
-		uint8_t set;      /* enum nft_set */
-		uint8_t proto;
-		uint16_t port;
-	} at[GRANT_ELEMENTS_MAX];
+	struct grant_shape shape; /* elements as the rules want them */
 	char name[HOST_MAX];  /* "" for a literal address */
 };
 
@@ -45,12 +50,14 @@ struct grant_book;
 int grant_book_new(struct grant_book **out);
 void grant_book_free(struct grant_book *b);
 
-/* Which elements these verdicts need for one address; sets ->n and ->at. Returns whether
- * anything at all is allowed. Ports that do not fit are left shut. */
-bool grant_shape(struct grant *g, const struct port_verdicts *v);
+/* Which elements these verdicts need for one address. Returns whether anything at all is
+ * allowed. Ports that do not fit are left shut (they open one by one when they are met). */
+bool grant_shape(struct grant_shape *out, const struct port_verdicts *v);
 /* the decision that opens it (or, if nothing does, that shuts it) */
 const struct decision *grant_decision(const struct port_verdicts *v);
-bool grant_same_shape(const struct grant *a, const struct grant *b);
+bool grant_same_shape(const struct grant_shape *a, const struct grant_shape *b);
+/* one port more, if there is room and it is not there: false if it is neither */
+bool grant_shape_port(struct grant_shape *s, uint8_t proto, uint16_t port);
 
 struct grant *grant_find(struct grant_book *b, uint32_t actor, const struct addr *addr,
 	const char *name);

@@ -10,7 +10,9 @@
 #include <uv.h>
 
 enum {
-	PASSES_MAX = 20000,
+	PASSES_MAX = 8192,
+	SPARE_MAX = 256,           /* passes kept for the next query */
+	OPEN_MAX = 64,             /* addresses of one answer; more are cut */
 	PASS_DEADLINE_MS = 12000,  /* a query that is older is answered SERVFAIL */
 	KERNEL_DEADLINE_MS = 2000, /* so is one whose element is this late */
 	EVENTS_BURST = 4000,       /* of one actor, then EVENTS_PER_S */
@@ -30,6 +32,13 @@ struct actor_state {
 	uint32_t tokens;
 };
 
+/* an address of the answer that is being judged, and what it needs */
+struct open_addr {
+	struct addr addr;
+	uint32_t ttl, rule;
+	struct grant_shape shape;
+};
+
 struct gate {
 	uv_loop_t *loop;
 	struct gate_conf conf;
@@ -40,12 +49,13 @@ struct gate {
 	struct grant_book *book;
 	struct actor_state *actors; /* by number */
 	struct pass *oldest, *newest, *spare;
-	size_t npasses;
+	size_t npasses, nspare;
 	struct live_book *live;
 	uv_timer_t *sweep;
 	uint64_t next_flow;
 	bool table_lost;
 	struct gate_stats stats;
+	struct open_addr open[OPEN_MAX]; /* of the pass that is being judged */
 	uint8_t reply[WIRE_MAX];
 };
 

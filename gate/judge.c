@@ -77,20 +77,12 @@ static bool denied_name(const struct pass *p, const struct program *who, const c
 	return d->verdict == VERDICT_DENY && d->reason == REASON_RULE;
 }
 
-static void open_add(struct pass *p, const struct wire_answer_item *i,
-	const struct grant *shape, uint32_t rule)
+static bool open_already(const struct pass *p, const struct addr *a)
 {
-	struct open_addr *o;
-
 	for (unsigned k = 0; k < p->nopen; k++)
-		if (addr_cmp(&p->open[k].addr, &i->addr) == 0)
-			return;
-	o = &p->open[p->nopen++];
-	o->addr = i->addr;
-	o->ttl = i->ttl;
-	o->rule = rule;
-	o->shape.n = shape->n;
-	memcpy(o->shape.at, shape->at, shape->n * sizeof(shape->at[0]));
+		if (addr_cmp(&p->open[k], a) == 0)
+			return true;
+	return false;
 }
 
 /* may this program reach that address under the name it asked for? */
@@ -99,8 +91,8 @@ static bool judge_addr(struct pass *p, const struct program *who,
 {
 	struct target to = { .name = p->q->q.name, .addr = &i->addr, .dir = FLOW_OUT,
 		.local_name = p->local_name };
+	struct open_addr *o = &p->g->open[p->nopen];
 	struct port_verdicts v;
-	struct grant shape;
 
 	if (rebinds(p, &i->addr)) {
 		*why = (struct decision){ .verdict = VERDICT_DENY, .reason = REASON_REBIND };
@@ -114,9 +106,14 @@ static bool judge_addr(struct pass *p, const struct program *who,
 		return false; /* more addresses than anybody tries: cut, never leaked */
 	ruleset_ports(p->g->rules, who, &to, now_s, &v);
 	*why = *grant_decision(&v);
-	if (!grant_shape(&shape, &v))
+	if (!grant_shape(&o->shape, &v))
 		return false;
-	open_add(p, i, &shape, why->rule);
+	if (open_already(p, &i->addr))
+		return true;
+	o->addr = i->addr;
+	o->ttl = i->ttl;
+	o->rule = why->rule;
+	p->open[p->nopen++] = i->addr;
 	return true;
 }
 
@@ -201,7 +198,7 @@ static bool stands(const struct grant *gr, const struct open_addr *o, bool cover
 	int64_t until = now_ms + MAX((int64_t)o->ttl * 1000, GRANT_NEAR_MS);
 
 	return gr->expires_ms >= until && (gr->in_kernel || cover) &&
-	       grant_same_shape(gr, &o->shape);
+	       grant_same_shape(&gr->shape, &o->shape);
 }
 
 static void open_one(struct pass *p, const struct program *who, struct open_addr *o,
@@ -221,15 +218,14 @@ static void open_one(struct pass *p, const struct program *who, struct open_addr
 	if (!gr)
 		return;
 	grant_use(g->book, gr);
-	if (gr->n && stands(gr, o, cover, now_ms))
+	if (gr->shape.n && stands(gr, o, cover, now_ms))
 		return;
-	if (gr->in_kernel && !grant_same_shape(gr, &o->shape)) {
+	if (gr->in_kernel && !grant_same_shape(&gr->shape, &o->shape)) {
 		if (!*b)
 			*b = batch_new(g);
 		batch_take_grant(*b, g, gr);
 	}
-	gr->n = o->shape.n;
-	memcpy(gr->at, o->shape.at, o->shape.n * sizeof(o->shape.at[0]));
+	gr->shape = o->shape;
 	gr->rule = o->rule;
 	gr->expires_ms = MAX(gr->expires_ms,
 		now_ms + MAX((int64_t)o->ttl * 1000 + 1000, GRANT_LEAST_MS));
@@ -249,14 +245,14 @@ struct batch *pass_open(struct pass *p, const struct program *who)
 	if (!p->g->parts.nft)
 		return NULL;
 	for (unsigned i = 0; i < p->nopen; i++)
-		open_one(p, who, &p->open[i], now_ms, &b);
+		open_one(p, who, &p->g->open[i], now_ms, &b);
 	return b;
 }
 
 void pass_open_failed(struct pass *p)
 {
 	for (unsigned i = 0; i < p->nopen; i++) {
-		struct grant *g = grant_find(p->g->book, p->actor, &p->open[i].addr,
+		struct grant *g = grant_find(p->g->book, p->actor, &p->open[i],
 			p->f.name);
 
 		if (!g)

@@ -120,7 +120,7 @@ void batch_take_grant(struct batch *b, struct gate *g, const struct grant *gr)
 
 	if (!gr->in_kernel)
 		return;
-	for (unsigned i = 0; i < gr->n; i++) {
+	for (unsigned i = 0; i < gr->shape.n; i++) {
 		if (grant_shared(g->book, gr, i))
 			continue;
 		grant_element(g->book, gr, i, gr->expires_ms, &el);
@@ -133,7 +133,7 @@ void batch_put_grant(struct batch *b, struct gate *g, const struct grant *gr,
 {
 	struct nft_element el;
 
-	for (unsigned i = 0; i < gr->n; i++) {
+	for (unsigned i = 0; i < gr->shape.n; i++) {
 		grant_element(g->book, gr, i, now_ms, &el);
 		batch_put(b, &el);
 	}

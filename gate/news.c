@@ -111,10 +111,7 @@ static void tell(struct gate *g, const struct flow *f, const struct program *p)
 
 struct ending {
 	struct instance instance;
-	uint32_t actor;
-	struct addr dst;
-	uint16_t port;
-	uint8_t proto;
+	struct ct_flow flow;
 };
 
 static int end_one(void *ctx)
@@ -125,9 +122,10 @@ static int end_one(void *ctx)
 
 	if (r < 0)
 		return r;
-	diag_end(d, instance_mark(&e->instance, e->actor), MARK_ACTOR_BITS, &e->dst, e->port);
+	diag_end(d, instance_mark(&e->instance, e->flow.actor), MARK_ACTOR_BITS, &e->flow.dst,
+		e->flow.dport);
 	diag_close(d);
-	return ct_delete(&e->instance, e->actor, &e->dst, e->proto, e->port);
+	return ct_delete_tuple(&e->flow, instance_zone(&e->instance, e->flow.actor));
 }
 
 static void ended(void *ctx, int r)
@@ -137,7 +135,7 @@ static void ended(void *ctx, int r)
 }
 
 /* a literal address that a rule denies, met under default=allow: shut, then ended */
-static void shut(struct gate *g, const struct flow *f)
+static void shut(struct gate *g, const struct flow *f, const struct ct_flow *c)
 {
 	struct nft_element el = { .set = NFT_REFUSE_SVC, .actor = f->actor, .addr = f->addr,
 		.proto = f->proto, .port = f->port, .timeout_ms = GRANT_LEAST_MS,
@@ -149,7 +147,7 @@ static void shut(struct gate *g, const struct flow *f)
 	batch_send(b, NULL, NULL);
 	if (!e)
 		return;
-	*e = (struct ending){ *g->conf.instance, f->actor, f->addr, f->port, f->proto };
+	*e = (struct ending){ *g->conf.instance, *c };
 	if (kernel_call(g, end_one, e, ended) < 0)
 		free(e);
 }
@@ -174,7 +172,7 @@ static void flow_begins(struct gate *g, const struct ct_flow *c)
 	name_and_judge(g, &f, p, &d);
 	if (d.verdict == VERDICT_DENY && !c->inbound && !this_machine(c) &&
 		g->conf.default_out == VERDICT_ALLOW)
-		shut(g, &f);
+		shut(g, &f, c);
 	else if (d.verdict == VERDICT_DENY) {
 		/* the table let it through, by a factory rule or as this machine's own */
 		f.verdict = VERDICT_ALLOW;
@@ -208,29 +206,34 @@ void gate_conntrack(void *gate, const struct ct_flow *c)
 	live_drop(g->live, &v->node);
 }
 
-/* a rule allows this literal address: open it for the next try */
-static void open_literal(struct gate *g, const struct program *p, const struct flow *f)
+/* A rule allows what was just refused: a literal address, or one port of a stretch that was
+ * too long to open whole. It is opened for the program's next try. */
+static void open_met(struct gate *g, const struct program *p, const struct flow *f)
 {
-	struct target to = { .addr = &f->addr, .dir = FLOW_OUT };
+	struct target to = { .name = f->name[0] ? f->name : NULL, .addr = &f->addr,
+		.dir = FLOW_OUT, .local_name = rules_local_name(f->name) };
 	int64_t now_ms = clock_boot_ms();
 	struct port_verdicts v;
-	struct grant *gr, *evicted, shape;
+	struct grant *gr, *evicted;
+	struct grant_shape shape;
 	struct batch *b;
 
 	ruleset_ports(g->rules, p, &to, clock_unix_ms() / 1000, &v);
 	if (!grant_shape(&shape, &v))
 		return;
-	gr = grant_get(g->book, f->actor, &f->addr, "", &evicted);
+	gr = grant_get(g->book, f->actor, &f->addr, f->name, &evicted);
 	b = batch_new(g);
 	if (evicted) {
 		batch_take_grant(b, g, evicted);
 		grant_discard(evicted);
 	}
 	if (gr) {
-		gr->n = shape.n;
-		memcpy(gr->at, shape.at, shape.n * sizeof(shape.at[0]));
+		if (gr->shape.n == 0)
+			gr->shape = shape;
+		if (shape.n == 0 || shape.at[0].set != NFT_PASS)
+			grant_shape_port(&gr->shape, f->proto, f->port);
 		gr->rule = f->rule;
-		gr->expires_ms = now_ms + GRANT_LEAST_MS;
+		gr->expires_ms = MAX(gr->expires_ms, now_ms + GRANT_LEAST_MS);
 		gr->in_kernel = true;
 		batch_put_grant(b, g, gr, now_ms);
 	}
@@ -255,9 +258,8 @@ void gate_refused(void *gate, const struct nflog_packet *c)
 	f.state = FLOW_REFUSED;
 	f.end_ms = f.start_ms;
 	name_and_judge(g, &f, p, &d);
-	if (d.verdict == VERDICT_ALLOW && f.dir == FLOW_OUT && !f.name[0] &&
-		strcmp(c->why, "default") == 0)
-		open_literal(g, p, &f);
+	if (d.verdict == VERDICT_ALLOW && f.dir == FLOW_OUT && strcmp(c->why, "default") == 0)
+		open_met(g, p, &f);
 	if (d.verdict == VERDICT_ALLOW) {
 		f.reason = REASON_NO_GRANT;
 		f.verdict = VERDICT_DENY;

@@ -6,7 +6,7 @@
 #include "gate/internal.h"
 #include "who/basic.h"
 
-enum { OPEN_MAX = 64, LOCAL_REPLY_MAX = 4096 };
+enum { LOCAL_REPLY_MAX = 1232 };
 
 /* basic mode, where no identity table stands behind a number */
 struct own_program {
@@ -40,12 +40,7 @@ struct pass {
 	uint64_t cut[CUT_WORDS];
 	struct flow f;
 	/* to here */
-	struct open_addr {
-		struct addr addr;
-		uint32_t ttl;
-		uint32_t rule;
-		struct grant shape;   /* only n and at are used */
-	} open[OPEN_MAX];
+	struct addr open[OPEN_MAX]; /* what it was about to open; more in gate->open */
 	uint8_t local[LOCAL_REPLY_MAX];
 };
 

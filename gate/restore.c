@@ -16,9 +16,9 @@ static void restore_grant(struct gate *g, const struct nft_element *el, int64_t 
 
 	if (evicted)
 		grant_discard(evicted);
-	if (!gr || gr->n == GRANT_ELEMENTS_MAX)
+	if (!gr || gr->shape.n == GRANT_ELEMENTS_MAX)
 		return;
-	gr->at[gr->n++] = (struct grant_element){ .set = (uint8_t)el->set,
+	gr->shape.at[gr->shape.n++] = (struct grant_element){ .set = (uint8_t)el->set,
 		.proto = el->proto, .port = el->port };
 	gr->in_kernel = true;
 	gr->rule = el->rule;
@@ -84,7 +84,7 @@ static void list_grant(void *ctx, struct grant *gr)
 	struct list *l = ctx;
 	struct nft_element el;
 
-	for (unsigned i = 0; gr->in_kernel && i < gr->n && !l->no_memory; i++) {
+	for (unsigned i = 0; gr->in_kernel && i < gr->shape.n && !l->no_memory; i++) {
 		grant_element(l->g->book, gr, i, l->now_ms, &el);
 		list_add(l, &el);
 	}

@@ -42,6 +42,28 @@ static bool whole_allows(const struct gate *g, const struct program *p)
 	return g->actors[p->actor & ACTOR_MASK].out == VERDICT_ALLOW;
 }
 
+/* ports that were opened one by one, when they were met, stay while a rule allows them */
+static void keep_met(struct review *v, const struct program *p, const struct grant *gr,
+	const struct target *to, struct grant_shape *want)
+{
+	struct target met = *to;
+	struct decision d;
+
+	if (want->n && want->at[0].set == NFT_PASS)
+		return;
+	for (unsigned i = 0; i < gr->shape.n; i++) {
+		const struct grant_element *e = &gr->shape.at[i];
+
+		if (e->set != NFT_PASS_SVC || e->port == 0)
+			continue;
+		met.proto = e->proto;
+		met.port = e->port;
+		ruleset_decide(v->g->rules, p, &met, v->now_s, &d);
+		if (d.verdict == VERDICT_ALLOW)
+			grant_shape_port(want, e->proto, e->port);
+	}
+}
+
 static void review_grant(void *ctx, struct grant *gr)
 {
 	struct review *v = ctx;
@@ -50,7 +72,7 @@ static void review_grant(void *ctx, struct grant *gr)
 	struct target to = { .name = gr->name[0] ? gr->name : NULL, .addr = &gr->addr,
 		.dir = FLOW_OUT, .local_name = rules_local_name(gr->name) };
 	struct port_verdicts verdicts;
-	struct grant want;
+	struct grant_shape want;
 	bool any;
 
 	ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
@@ -61,12 +83,12 @@ static void review_grant(void *ctx, struct grant *gr)
 		grant_discard(gr);
 		return;
 	}
+	keep_met(v, p, gr, &to, &want);
 	gr->rule = grant_decision(&verdicts)->rule;
-	if (grant_same_shape(gr, &want) && (gr->in_kernel || whole_allows(g, p)))
+	if (grant_same_shape(&gr->shape, &want) && (gr->in_kernel || whole_allows(g, p)))
 		return;
 	batch_take_grant(v->b, g, gr);
-	gr->n = want.n;
-	memcpy(gr->at, want.at, want.n * sizeof(want.at[0]));
+	gr->shape = want;
 	gr->in_kernel = addr_zone(&gr->addr) != ZONE_LOCALHOST;
 	if (gr->in_kernel)
 		batch_put_grant(v->b, g, gr, v->now_ms);

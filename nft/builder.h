@@ -91,6 +91,8 @@ void if_hoplimit(struct builder *b, uint8_t hops);
 void if_rst(struct builder *b);
 /* sets: the key is put together from the packet as the set's definition says */
 void if_in_set(struct builder *b, enum set_id id);
+/* the element with port 0: every port of the protocol, or a protocol without ports */
+void if_in_set_any_port(struct builder *b, enum set_id id);
 void if_not_in_set(struct builder *b, enum set_id id);
 void if_factory(struct builder *b, enum nft_factory class);
 void if_pair(struct builder *b); /* actor and ct mark are one */

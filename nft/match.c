@@ -298,8 +298,11 @@ static void lookup(struct builder *b, enum set_id id, bool inverted)
 }
 
 /* the same order as set_key() */
-static void load_key(struct builder *b, enum set_id id)
+enum port_key { PORT_OF_PACKET, PORT_ANY };
+
+static void load_key(struct builder *b, enum set_id id, enum port_key port)
 {
+	const uint16_t every = 0;
 	const struct set_def *d = &set_defs[id];
 	uint32_t reg = R0 + 1;
 
@@ -316,19 +319,28 @@ static void load_key(struct builder *b, enum set_id id)
 	}
 	if (d->service) {
 		load_meta(b, NFT_META_L4PROTO, reg);
-		load_bytes(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+		if (port == PORT_ANY)
+			load_value(b, reg + 1, &every, sizeof(every));
+		else
+			load_bytes(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
 	}
 }
 
 void if_in_set(struct builder *b, enum set_id id)
 {
-	load_key(b, id);
+	load_key(b, id, PORT_OF_PACKET);
+	lookup(b, id, false);
+}
+
+void if_in_set_any_port(struct builder *b, enum set_id id)
+{
+	load_key(b, id, PORT_ANY);
 	lookup(b, id, false);
 }
 
 void if_not_in_set(struct builder *b, enum set_id id)
 {
-	load_key(b, id);
+	load_key(b, id, PORT_OF_PACKET);
 	lookup(b, id, true);
 }
 

@@ -36,7 +36,7 @@ int nft_present(const struct instance *instance);
 /* elements */
 enum nft_set {
 	NFT_PASS,        /* actor . addr */
-	NFT_PASS_SVC,    /* actor . addr . proto . port */
+	NFT_PASS_SVC,    /* actor . addr . proto . port; port 0: every port of it */
 	NFT_REFUSE,
 	NFT_REFUSE_SVC,
 	NFT_ACTOR,       /* actor : accept or refuse, everything going out (not local) */

@@ -68,7 +68,7 @@ static bool element_ok(const struct nft_element *el, const struct set_def *d)
 		return false;
 	if (d->timed && el->timeout_ms == 0)
 		return false; /* a grant without an end would outlive its answer */
-	if (d->service && (el->proto == 0 || el->port == 0))
+	if (d->service && el->proto == 0)
 		return false;
 	return el->set != NFT_FACTORY || el->factory != 0;
 }

@@ -195,6 +195,8 @@ static void ours_sets(struct builder *b, enum set_id first, const char *to)
 	RULE(b, if_in_set(b, first + 1), do_goto(b, to));     /* v6 */
 	RULE(b, if_in_set(b, first + 2), do_goto(b, to));     /* v4 with protocol and port */
 	RULE(b, if_in_set(b, first + 3), do_goto(b, to));     /* v6 likewise */
+	RULE(b, if_in_set_any_port(b, first + 2), do_goto(b, to)); /* every port of it */
+	RULE(b, if_in_set_any_port(b, first + 3), do_goto(b, to));
 }
 
 static void chain_ours(struct builder *b)
