@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SERIAL_UNKNOWN = 2, SERIAL_SELF = 3, PAGE_TRIES = 16 };
+enum { SERIAL_UNKNOWN = 2, SERIAL_SELF = 3, PAGE_TRIES = 16, CATCH_UP = 32 };
 
 int identity_init(struct who *w)
 {
@@ -145,16 +145,23 @@ void identity_refresh(struct who *w, const struct image *i)
 	}
 }
 
-void identity_start(struct who *w)
+bool identity_catch_up(struct who *w, uint32_t *n)
 {
-	for (uint32_t n = 1; n <= ACTOR_MAX; n++)
-		if (atomic_load(&w->serials[n]) > WHO_SERIAL_RESERVED) {
-			struct slot *s = identity_meet(w, n);
+	unsigned made = 0;
 
-			/* an earlier core was about to free it */
-			if (s && !number_published(w, &s->page, n))
-				s->state = SLOT_RETIRED;
-		}
+	for (; *n <= ACTOR_MAX && made < CATCH_UP; ++*n) {
+		uint64_t serial = atomic_load(&w->serials[*n]);
+		struct slot *s = w->slots[*n];
+
+		if (serial <= WHO_SERIAL_RESERVED || (s && s->serial == serial))
+			continue;
+		s = identity_meet(w, *n);
+		made++;
+		/* an earlier core was about to free it */
+		if (s && !number_published(w, &s->page, *n))
+			s->state = SLOT_RETIRED;
+	}
+	return *n <= ACTOR_MAX;
 }
 
 const struct program *who_unknown(struct who *w)
@@ -185,8 +192,9 @@ void who_actor_free(struct who *w, uint32_t actor)
 	struct slot *s = actor < WHO_NUMBERS ? w->slots[actor] : NULL;
 	struct who_page page;
 
-	if (!s || s->state != SLOT_IDLE)
-		return; /* only what actor_idle() gave up can be freed */
+	/* only what actor_idle() gave up can be freed, and only once */
+	if (!s || s->state != SLOT_IDLE || s->serial != atomic_load(&w->serials[actor]))
+		return;
 	page = s->page;
 	identity_forget(w, actor);
 	number_give_back(w, actor, &page);

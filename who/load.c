@@ -164,8 +164,6 @@ static int map_all(struct who *w)
 	int r = map_shared(w->bpf->maps.meta, &w->meta);
 
 	if (r == 0)
-		r = map_shared(w->bpf->maps.pages, &w->pages);
-	if (r == 0)
 		r = map_shared(w->bpf->maps.serials, &w->serials);
 	if (r == 0)
 		r = map_shared(w->bpf->maps.quotas, &w->quotas);
@@ -313,7 +311,6 @@ void who_close(struct who *w, bool unpin)
 		bpf_link__destroy(w->links[i]); /* closes only: a pin keeps it */
 	if (w->bpf) {
 		unmap(w, w->bpf->maps.meta, w->meta);
-		unmap(w, w->bpf->maps.pages, w->pages);
 		unmap(w, w->bpf->maps.serials, (void *)w->serials);
 		unmap(w, w->bpf->maps.quotas, (void *)w->quotas);
 		unmap(w, w->bpf->maps.records, w->records);
@@ -384,6 +381,8 @@ int map_fd(const struct who *w, enum map_name which)
 		return bpf_map__fd(w->bpf->maps.actors);
 	case MAP_FREE:
 		return bpf_map__fd(w->bpf->maps.free_numbers);
+	case MAP_PAGES:
+		return bpf_map__fd(w->bpf->maps.pages);
 	case MAP_OWNERS:
 		return bpf_map__fd(w->bpf->maps.owners);
 	case MAP_LOOKS:

@@ -61,9 +61,8 @@ struct {
 	__type(value, __u32);
 } free_numbers SEC(".maps");
 
-struct {
+struct { /* read once a program: not worth 7 MB of mapping */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WHO_NUMBERS);
 	__type(key, __u32);
 	__type(value, struct who_page);

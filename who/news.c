@@ -17,7 +17,7 @@
 
 #include <bpf/libbpf.h>
 
-enum { TURN_US = 3000, TICK_MS = 1000, SWEEP_TICK_MS = 20, CGROUPS = 256,
+enum { TURN_US = 3000, TICK_MS = 1000, BUSY_TICK_MS = 20, CGROUPS = 256,
 	CGROUP_HANDLE = 0xfe };
 
 struct cgroup_name {
@@ -34,6 +34,9 @@ struct news {
 	uint64_t lost;      /* as counted when it was last made good */
 	int64_t until_us;   /* of this turn */
 	int64_t tick_ms;
+	struct bpf_link *link; /* of the walk that makes good what was lost */
+	struct iter *it;       /* NULL: none under way */
+	uint32_t met;          /* how far the numbers have been gone through since */
 	struct cgroup_name cgroups[CGROUPS]; /* by id, one a slot */
 };
 
@@ -100,7 +103,7 @@ static void look_at(struct who *w, const struct who_walk *e)
 		return;
 	i = image_get(w, &e->exe);
 	path_build(&e->path, path, sizeof(path));
-	if (i && image_look(w, i, path, &news) && news)
+	if (i && image_look(w, i, path, &news) && news && i->programs)
 		identity_refresh(w, i);
 }
 
@@ -139,12 +142,40 @@ static void on_walk(void *ctx, const void *record)
 	processes_exec(s->w->processes, &p);
 }
 
-static void walk(struct news *s)
+static void walk_end(struct news *s)
+{
+	iter_close(s->it);
+	bpf_link__destroy(s->link);
+	s->it = NULL;
+	s->link = NULL;
+}
+
+static int walk_begin(struct news *s)
 {
 	struct iter_about all = { .map_fd = -1 };
+	int r = iter_link(s->w, ITER_WALK, all, &s->link);
 
 	s->lost = s->w->meta->stats[WHO_RING_LOST];
-	iter_run(s->w, ITER_WALK, all, sizeof(struct who_walk), on_walk, s);
+	s->met = 1;
+	if (r == 0)
+		r = iter_open(s->link, sizeof(struct who_walk), &s->it);
+	if (r < 0)
+		walk_end(s);
+	return r;
+}
+
+/* some forty processes, or as many numbers, a step */
+static void walk_step(struct news *s)
+{
+	if (s->it && iter_step(s->it, on_walk, s) <= 0)
+		walk_end(s);
+	else if (!s->it && s->met <= ACTOR_MAX)
+		identity_catch_up(s->w, &s->met);
+}
+
+static bool walking(const struct news *s)
+{
+	return s->it || s->met <= ACTOR_MAX;
 }
 
 static int on_event(void *ctx, void *data, size_t size)
@@ -188,21 +219,20 @@ static void on_ring(uv_poll_t *poll, int status, int events)
 static void on_tick(uv_timer_t *timer)
 {
 	struct news *s = timer->data;
-	struct who *w = s->w;
 	int64_t now = clock_boot_ms();
+	uint64_t every;
 
-	sweep_tick(w, now);
-	if (sweep_running(w) == (uv_timer_get_repeat(timer) == TICK_MS))
-		uv_timer_start(timer, on_tick, sweep_running(w) ? SWEEP_TICK_MS : TICK_MS,
-			sweep_running(w) ? SWEEP_TICK_MS : TICK_MS);
-	if (now - s->tick_ms < TICK_MS)
-		return;
-	s->tick_ms = now;
-	processes_expire(w->processes, now);
-	if (w->meta->stats[WHO_RING_LOST] != s->lost) {
-		walk(s);
-		identity_start(w);
+	sweep_tick(s->w, now);
+	walk_step(s);
+	if (now - s->tick_ms >= TICK_MS) {
+		s->tick_ms = now;
+		processes_expire(s->w->processes, now);
+		if (!walking(s) && s->w->meta->stats[WHO_RING_LOST] != s->lost)
+			walk_begin(s);
 	}
+	every = walking(s) || sweep_running(s->w) ? BUSY_TICK_MS : TICK_MS;
+	if (uv_timer_get_repeat(timer) != every)
+		uv_timer_start(timer, on_tick, every, every);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -243,11 +273,14 @@ int news_start(struct who *w)
 	w->news = s;
 	s->ring = ring_buffer__new(map_fd(w, MAP_NEWS), on_event, s, NULL);
 	r = s->ring ? handles_start(s) : -errno;
+	if (r == 0)
+		r = walk_begin(s);
 	if (r < 0) {
 		news_stop(w);
 		return r;
 	}
-	walk(s);
+	while (walking(s))
+		walk_step(s);
 	return 0;
 }
 
@@ -258,6 +291,7 @@ void news_stop(struct who *w)
 	w->news = NULL;
 	if (!s)
 		return;
+	walk_end(s);
 	if (s->open == 0) { /* no handle yet: nothing to wait for */
 		ring_buffer__free(s->ring);
 		free(s);

@@ -55,8 +55,8 @@ int number_page(const struct who *w, uint32_t n, struct who_page *out, uint64_t 
 	before = atomic_load(&w->serials[n]);
 	if (before <= WHO_SERIAL_RESERVED)
 		return -ENOENT;
-	memcpy(&page, &w->pages[n], sizeof(page));
-	atomic_thread_fence(memory_order_acquire);
+	if (bpf_map_lookup_elem(map_fd(w, MAP_PAGES), &n, &page) < 0)
+		return -errno;
 	if (atomic_load(&w->serials[n]) != before)
 		return -EAGAIN; /* it is changing hands */
 	page.path.len = MIN(page.path.len, (uint32_t)WHO_NAMES_MAX);
@@ -82,19 +82,17 @@ static uint32_t quota_take(struct who *w, uint32_t uid)
 	return bucket + 1;
 }
 
-static void page_write(struct who *w, uint32_t n, const struct who_walk *p)
+static int page_write(struct who *w, uint32_t n, const struct who_walk *p,
+	struct who_page *page)
 {
-	struct who_page *page = &w->pages[n];
-
+	*page = (struct who_page){ .exe = p->exe, .start = p->head.start, .uid = p->head.uid,
+		.tgid = p->head.tgid, .quota = quota_take(w, p->head.uid), .path = p->path };
 	atomic_store(&w->serials[n], 0);
-	page->exe = p->exe;
-	page->start = p->head.start;
-	page->uid = p->head.uid;
-	page->tgid = p->head.tgid;
-	page->quota = quota_take(w, p->head.uid);
-	page->path = p->path;
+	if (bpf_map_update_elem(map_fd(w, MAP_PAGES), &n, page, BPF_ANY) < 0)
+		return -errno;
 	atomic_store(&w->serials[n],
 		__atomic_add_fetch(&w->meta->serial, 1, __ATOMIC_SEQ_CST));
+	return 0;
 }
 
 void number_give_back(struct who *w, uint32_t n, const struct who_page *page)
@@ -129,6 +127,7 @@ void number_unpublish(struct who *w, const struct who_page *page, uint32_t n)
 uint32_t who_number_of(struct who *w, int32_t tgid)
 {
 	struct who_key key = { 0 };
+	struct who_page page;
 	struct who_walk p;
 	uint32_t n;
 
@@ -141,10 +140,10 @@ uint32_t who_number_of(struct who *w, int32_t tgid)
 		return ACTOR_UNKNOWN;
 	key.exe = p.exe;
 	key.uid = p.head.uid;
-	page_write(w, n, &p);
-	if (bpf_map_update_elem(map_fd(w, MAP_ACTORS), &key, &n, BPF_NOEXIST) == 0)
+	if (page_write(w, n, &p, &page) == 0 &&
+		bpf_map_update_elem(map_fd(w, MAP_ACTORS), &key, &n, BPF_NOEXIST) == 0)
 		return n;
-	number_give_back(w, n, &w->pages[n]); /* a hook was first */
+	number_give_back(w, n, &page); /* a hook was first */
 	n = number_find(w, &p.exe, p.head.uid);
 	return n ? n : ACTOR_UNKNOWN;
 }

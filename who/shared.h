@@ -10,10 +10,10 @@
 #endif
 
 enum {
-	WHO_LAYOUT = 1,
+	WHO_LAYOUT = 2,
 	WHO_NUMBERS = 8192,      /* slots for 13-bit numbers */
 	WHO_PROCS_MAX = 65536,
-	WHO_RECORDS = 32768,     /* a power of two */
+	WHO_RECORDS = 16384,     /* a power of two */
 	WHO_QUOTA_BUCKETS = 4096,
 	WHO_IMAGES_MAX = 16384,
 	WHO_NAMES_MAX = 768,     /* names of a path, leaf first, each with its NUL */

@@ -22,12 +22,9 @@ int who_start(struct who *w, struct uv_loop_s *loop, const struct who_calls *cal
 		r = sweep_init(w);
 	if (r == 0)
 		r = news_start(w);
-	if (r < 0) {
+	if (r < 0)
 		who_stop(w);
-		return r;
-	}
-	identity_start(w);
-	return 0;
+	return r;
 }
 
 struct adopt **who_adopting(struct who *w)

@@ -57,7 +57,6 @@ struct who {
 	struct bpf_link *links[WHO_LINKS_MAX];
 	unsigned nlinks;
 	struct who_meta *meta;         /* mapped, shared with the kernel, until exit */
-	struct who_page *pages;
 	_Atomic uint64_t *serials;
 	_Atomic uint64_t *quotas;
 	struct who_record *records;
@@ -78,7 +77,8 @@ struct who {
 
 /* load.c: what only the skeleton knows */
 enum map_name {
-	MAP_PROCS, MAP_ACTORS, MAP_FREE, MAP_OWNERS, MAP_LOOKS, MAP_SELVES, MAP_NEWS,
+	MAP_PROCS, MAP_ACTORS, MAP_FREE, MAP_PAGES, MAP_OWNERS, MAP_LOOKS, MAP_SELVES,
+	MAP_NEWS,
 };
 int map_fd(const struct who *w, enum map_name which);
 enum iter_kind { ITER_WALK, ITER_BIRTH, ITER_LOOK, ITER_BEARERS, ITER_BORNE };
@@ -138,7 +138,8 @@ bool image_look(struct who *w, struct image *i, const char *path, bool *news);
 /* identity.c */
 int identity_init(struct who *w);
 void identity_done(struct who *w);
-void identity_start(struct who *w);                /* meets every number given so far */
+/* meets the numbers given so far, from *n on, until some were new: is there more? */
+bool identity_catch_up(struct who *w, uint32_t *n);
 struct slot *identity_meet(struct who *w, uint32_t n); /* NULL: nothing has it */
 void identity_refresh(struct who *w, const struct image *i); /* it has new paths */
 void identity_forget(struct who *w, uint32_t n);

@@ -189,9 +189,14 @@ static void decide(struct who *w, uint32_t n, struct slot *s)
 
 static void decide_all(struct who *w)
 {
-	for (uint32_t n = 1; n <= ACTOR_MAX; n++)
-		if (w->slots[n])
-			decide(w, n, w->slots[n]);
+	for (uint32_t n = 1; n <= ACTOR_MAX; n++) {
+		struct slot *s = w->slots[n];
+
+		if (s && s->serial != atomic_load(&w->serials[n]))
+			identity_forget(w, n); /* a hook took it back: it is free already */
+		else if (s)
+			decide(w, n, s);
+	}
 }
 
 static void decide_reserved(struct who *w)

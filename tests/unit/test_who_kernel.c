@@ -643,6 +643,31 @@ static void test_reclaim(void **state)
 	lab_who_close(&lab, true);
 }
 
+/* two threads race for a number, and the loser's is met before it goes back: it must not
+ * be freed a second time, or two programs would bear it */
+static void test_taken_back(void **state)
+{
+	static const struct who_calls with_idle = { .actor_idle = on_idle };
+	struct who_page page;
+	uint64_t serial;
+	uint32_t n;
+
+	(void)state;
+	lab_who_open(&lab, NULL, false, 0);
+	lab_start(&lab, &with_idle);
+	n = number(lab_run(&lab, lab_copy(&lab, "loser"), "udp"));
+	who_actor(lab.who, n);
+	assert_int_equal(number_page(lab.who, n, &page, &serial), 0);
+	number_unpublish(lab.who, &page, n);
+	number_give_back(lab.who, n, &page);
+	idle = 0;
+	for (int i = 0; i < 12; i++)
+		round_run();
+	assert_int_equal(idle, 0);
+	assert_null(lab.who->slots[n]);
+	lab_who_close(&lab, true);
+}
+
 /* a socket whose maker and every process of its program are gone still bears the number */
 static void test_borne_by_socket(void **state)
 {
@@ -701,7 +726,7 @@ static void test_why(void **state)
 	assert_non_null(strstr(why, "no bpffs"));
 	assert_null(w);
 	rmdir("/var/tmp/who-test-no-bpffs/links");
-	rmdir("/var/tmp/who-test-no-bpffs/maps-1");
+	rmdir("/var/tmp/who-test-no-bpffs/maps-2");
 	rmdir("/var/tmp/who-test-no-bpffs");
 }
 
@@ -721,7 +746,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_alive_before), cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_no_gap), cmocka_unit_test(test_core_by_fork),
 		cmocka_unit_test(test_closed), cmocka_unit_test(test_quota),
-		cmocka_unit_test(test_reclaim), cmocka_unit_test(test_borne_by_socket),
+		cmocka_unit_test(test_reclaim), cmocka_unit_test(test_taken_back),
+		cmocka_unit_test(test_borne_by_socket),
 		cmocka_unit_test(test_why),
 	};
 	const char *why;
