@@ -154,7 +154,8 @@ static bool number_argument(struct request *rq, const char *name, uint64_t max,
 		*out = v;
 		return true;
 	}
-	snprintf(detail, sizeof(detail), "%s must be a number from 1 to %" PRIu64, name, max);
+	snprintf(detail, sizeof(detail), "%s must be a number from 1 to %" PRIu64, name,
+		max);
 	return refuse(rq, MHD_HTTP_BAD_REQUEST, detail);
 }
 
@@ -199,8 +200,9 @@ bool api_body(struct request *rq, const char *const *names, const char **values,
 	return true;
 bad:
 	json_decref(o);
-	snprintf(detail, sizeof(detail), "the body must be a JSON object of the strings: %s%s%s",
-		names[0], n > 1 ? ", " : "", n > 1 ? names[1] : "");
+	snprintf(detail, sizeof(detail),
+		"the body must be a JSON object of the strings: %s%s%s", names[0],
+		 n > 1 ? ", " : "", n > 1 ? names[1] : "");
 	return refuse(rq, MHD_HTTP_BAD_REQUEST, detail);
 }
 

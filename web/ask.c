@@ -99,9 +99,10 @@ static void status_done(struct channel_call *call, const struct link_done *d)
 {
 	struct job *j = container_of(call, struct job, call);
 	struct api *a = j->api;
+	const struct object_link link = { d != NULL, a->boot, channel_bad(a->channel) };
 
 	request_answer(j->rq, MHD_HTTP_OK,
-		object_status(a->has_status ? &a->status : NULL, d != NULL, a->boot));
+		object_status(a->has_status ? &a->status : NULL, &link));
 }
 
 void api_status(struct api *a, struct request *rq)

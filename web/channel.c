@@ -20,7 +20,7 @@ struct channel {
 	struct channel_call *first, **last;
 	unsigned waiting;
 	uint32_t seq;
-	bool running, gone;
+	bool gone;
 	uint64_t bad;
 };
 
@@ -71,7 +71,6 @@ static void on_late(uv_timer_t *t)
 	while (c->first && c->first->deadline_ms <= now) {
 		struct channel_call *call = call_take(c, c->first->seq);
 
-		c->running = false;
 		call->done(call, NULL);
 	}
 	timer_set(c);
@@ -96,7 +95,6 @@ static void deliver_answer(struct channel *c, const struct link_any *m)
 
 static void deliver(struct channel *c, const struct link_any *m)
 {
-	c->running = true;
 	switch ((enum link_type)m->head.type) {
 	case LINK_HELLO:
 		c->news.hello(c->news.ctx, m->u.hello.boot);
@@ -117,7 +115,6 @@ static void end(struct channel *c)
 	if (c->gone)
 		return;
 	c->gone = true;
-	c->running = false;
 	uv_poll_stop(&c->poll);
 	c->news.gone(c->news.ctx);
 }
@@ -162,7 +159,8 @@ static void on_readable(uv_poll_t *p, int status, int events)
 	}
 }
 
-static int send_message(struct channel *c, enum link_type type, uint32_t seq, const void *body)
+static int send_message(struct channel *c, enum link_type type, uint32_t seq,
+	const void *body)
 {
 	struct link_any m = { .head = { .type = (uint16_t)type, .seq = seq } };
 	size_t len = link_size((uint16_t)type);
@@ -251,11 +249,6 @@ int channel_ask(struct channel *c, enum link_type type, const void *body,
 	if (c->first == call)
 		timer_set(c);
 	return 0;
-}
-
-bool channel_running(const struct channel *c)
-{
-	return c->running;
 }
 
 uint64_t channel_bad(const struct channel *c)

@@ -18,7 +18,8 @@ struct channel_call {
 	struct channel_call *next; /* the core's: in the order asked, so of deadline too */
 	uint32_t seq;
 	int64_t deadline_ms;
-	void (*got)(struct channel_call *call, const struct link_any *m); /* RULE, TEXT, STATUS */
+	/* a LINK_RULE, LINK_TEXT or LINK_STATUS */
+	void (*got)(struct channel_call *call, const struct link_any *m);
 	void (*done)(struct channel_call *call, const struct link_done *d);
 };
 
@@ -38,7 +39,6 @@ void channel_close(struct channel *c); /* NULL is fine; calls under way are told
  * too many calls wait; then done is not called */
 int channel_ask(struct channel *c, enum link_type type, const void *body,
 	struct channel_call *call);
-bool channel_running(const struct channel *c); /* it has answered what was asked last */
 uint64_t channel_bad(const struct channel *c); /* messages dropped as malformed */
 
 #endif

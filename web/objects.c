@@ -314,14 +314,14 @@ static json_t *sets_of(const struct link_status *s)
 	return o;
 }
 
-json_t *object_status(const struct link_status *s, bool running, uint64_t boot)
+json_t *object_status(const struct link_status *s, const struct object_link *link)
 {
 	json_t *o = json_object();
 	char id[24];
 
-	snprintf(id, sizeof(id), "%llx", (unsigned long long)boot);
+	snprintf(id, sizeof(id), "%llx", (unsigned long long)link->boot);
 	set_text(o, "version", s ? s->version : PACKAGE_VERSION);
-	set(o, "core", json_string(running ? "running" : "restarting"));
+	set(o, "core", json_string(link->running ? "running" : "restarting"));
 	set_text(o, "boot", id);
 	set_text(o, "instance", s ? s->instance : NULL);
 	set_text(o, "mode", s ? s->mode : NULL);
@@ -335,5 +335,6 @@ json_t *object_status(const struct link_status *s, bool running, uint64_t boot)
 	set(o, "sets", s ? sets_of(s) : json_null());
 	set(o, "counters", s ? counters_of(s) : json_null());
 	set_text(o, "rule_errors", s ? s->rule_errors : NULL);
+	set_number(o, "link_errors", link->bad);
 	return o;
 }

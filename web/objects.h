@@ -23,7 +23,11 @@ json_t *object_query(struct window *w, const struct link_flow *f);
 json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot);
 json_t *object_app(const struct window_program *p, const struct users *users);
 json_t *object_rule(const struct link_rule *r);
+struct object_link { /* how it is between the core and us */
+	bool running;
+	uint64_t boot, bad; /* bad: messages dropped */
+};
 /* s NULL: the core has not told yet */
-json_t *object_status(const struct link_status *s, bool running, uint64_t boot);
+json_t *object_status(const struct link_status *s, const struct object_link *link);
 
 #endif

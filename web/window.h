@@ -33,7 +33,7 @@ struct window_filter {
 int window_new(struct window **out); /* -ENOMEM */
 void window_free(struct window *w);  /* NULL is fine */
 
-/* a boot the window has not seen last: what was open before is of unknown state from now on */
+/* the core's boot; when it changes, what was open before is of unknown state from then on */
 void window_boot(struct window *w, uint64_t boot);
 /* both -ENOMEM: not taken */
 int window_program_told(struct window *w, const struct link_program *p);

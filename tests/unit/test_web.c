@@ -714,6 +714,7 @@ static void bad_messages_of_the_core(void **state)
 {
 	static const char rubbish[9000];
 	struct link_any m = { .head.type = LINK_FLOW };
+	json_t *j;
 
 	(void)state;
 	send(core.fd, rubbish, 1, 0);
@@ -725,7 +726,9 @@ static void bad_messages_of_the_core(void **state)
 	m.head.type = LINK_DONE;
 	m.head.seq = 77777; /* answers nothing that was asked */
 	send(core.fd, &m, link_size(LINK_DONE), 0);
-	json_decref(get("/api/v1/status"));
+	j = get("/api/v1/status");
+	assert_int_equal(json_integer_value(json_object_get(j, "link_errors")), 5);
+	json_decref(j);
 }
 
 static void the_core_is_restarted(void **state)
