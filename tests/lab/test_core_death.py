@@ -88,11 +88,19 @@ def test_open_when_all_of_it_is_dead(lab):
     assert not gate.leftovers()
 
 
-def test_a_clean_end_leaves_nothing(lab):
-    gate = lab.scupperd(rules=RULE)
+@pytest.mark.parametrize("when_down", ["open", "closed"])
+def test_a_clean_end_leaves_nothing(lab, when_down):
+    """SIGTERM is enough where the user chose open; else it stays shut until `down`."""
+    gate = lab.scupperd(rules=RULE, when_down=when_down)
+    words = "wget", "-T3", "-t1", "-qO-", "http://www.shop.test/"
     assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
     gate.stop()
-    assert lab.direct_inside.run("wget", "-T3", "-t1", "-qO-", "http://www.shop.test/").ok
+    if when_down == "closed":
+        assert not lab.direct_inside.run(*words).ok
+        down = gate.down()
+        assert down.ok, down
+    assert not gate.leftovers()
+    assert lab.direct_inside.run(*words).ok
     rules = lab.world.near.ip("rule") + lab.world.near.ip("-6", "rule")
     assert "iif lo" not in rules, rules
 

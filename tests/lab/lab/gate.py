@@ -130,11 +130,15 @@ class Gate:
     def reload(self):
         os.kill(self.daemon.pid, signal.SIGHUP)
 
+    @property
+    def closed(self):
+        return self.conf.get("when-down", "closed") == "closed"
+
     def stop(self):
-        """SIGTERM, and what a clean end leaves: nothing."""
+        """SIGTERM. With when-down=closed the kernel goes on refusing until down()."""
         result = self.daemon.stop()
         assert result.rc == 0, result
-        assert not self.leftovers()
+        assert self.closed or not self.leftovers()
         return result
 
     def kill(self):
@@ -147,24 +151,22 @@ class Gate:
             [f"pin {p}" for p in self.world.pins()]
 
     def clean_up(self):
-        """After a story: ends what still runs; returns what should have gone by itself."""
+        """After a story: ends what still runs; returns what would not go."""
+        left = []
         if self.daemon and self.daemon.running:
             self.daemon.popen.send_signal(signal.SIGTERM)
             try:
                 self.daemon.wait(10)
             except AssertionError:
-                (self.world.daemon_cgroup / "cgroup.kill").write_text("1")
-                self.daemon.wait(10)
-                return [f"scupperd did not end by SIGTERM: {self.log[-2000:]}"]
-        left = self.leftovers()
-        if left:
+                left = [f"scupperd did not end by SIGTERM: {self.log[-2000:]}"]
+                self.kill()
+        if self.leftovers() and self.closed:
             self.down()
-        return left if self.daemon and self.daemon.popen.returncode >= 0 else []
+        return left + self.leftovers()
 
     def down(self):
-        """Takes away what a killed daemon left, as a person would."""
-        return self.world.daemon.run(self.scupper, "--socket", self.socket, "down",
-                                     "--config", self.file)
+        """Takes away what when-down=closed left in the kernel, as a person would."""
+        return self.world.daemon.run(self.scupper, "down", "--config", self.file)
 
     # what it says
 
