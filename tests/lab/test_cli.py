@@ -29,6 +29,7 @@ def gate(lab):
 
 def test_status(gate):
     status = gate.json("status")
+    assert status.keys() == gate.status().keys()
     assert status["identity"]["mode"] == "bpf", status["identity"]
     assert status["instance"] == "main" and status["mode"] == "enforce"
     assert status["default"] == "deny" and status["when_down"] == "closed"

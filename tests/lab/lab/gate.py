@@ -212,7 +212,9 @@ class Gate:
         return self.items("flows", **filters)
 
     def status(self):
-        return self.json("status")
+        code, status = self.api("status")
+        assert code == 200, status
+        return status
 
     def why(self, *program):
         return self.cli("why", *program)
@@ -239,13 +241,13 @@ class Gate:
 
     def rule_add(self, text):
         """The id of the new rule."""
-        added = self.cli("--json", "rule", "add", text)
-        assert added.ok, added
-        return json.loads(added.out)["id"]
+        code, added = self.api("rules", "POST", {"text": text})
+        assert code in (200, 201), added
+        return added["id"]
 
     def rule_rm(self, number):
-        removed = self.cli("rule", "rm", str(number))
-        assert removed.ok, removed
+        code, said = self.api(f"rules/{number}", "DELETE")
+        assert code in (200, 204), said
 
 
 def _capabilities(pid):
