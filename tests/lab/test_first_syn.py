@@ -102,4 +102,4 @@ def test_names_outside_the_rule_are_refused_to_curl_too(lab):
     gate = lab.scupperd(rules=RULE)
     refused_beside_control(lab, lambda: gate.run("curl", "-sS", "http://www.other.example/"),
                            lambda: lab.outside.run("curl", "-sS", "http://www.other.example/"),
-                           "198.18.10.99")
+                           zones.OTHER4)

@@ -41,7 +41,7 @@ def test_refused_then_allowed_by_name(lab, kind):
     words, wanted, address = clients(lab)[kind]
     gate = lab.scupperd()
     path = str(words[0]) if "/" in str(words[0]) else f"/usr/bin/{words[0]}"
-    with lab.capture(f"dst host {address}") as wire:
+    with lab.capture_to(address) as wire:
         no = gate.run(*words)
         assert not no.ok, no
         assert not wire.packets()

@@ -40,7 +40,7 @@ def test_with_allow_the_rest_is_denied(lab, run):
     words = "sh", "-c", ("curl -4sSm5 http://www.shop.test/ && "
                          "curl -4sSm5 http://www.other.example/")
     assert run("--allow", ".shop.test", "--allow", ".other.example", "--", *words).ok
-    with lab.capture("dst host 198.18.10.99") as wire:
+    with lab.capture(f"dst host {zones.OTHER4}") as wire:
         no = run("--allow", ".shop.test", "--", *words)
         assert not no.ok and "hello" in no.out, no
         assert "www.other.example" in no.err, no

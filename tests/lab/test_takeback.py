@@ -10,7 +10,6 @@ from lab.process import wait_for
 
 pytestmark = pytest.mark.usefixtures("bpf")
 RULE = "allow /usr/bin/curl .shop.test"
-SLOW4 = "198.18.10.81"
 
 
 def download(gate, file):
@@ -33,8 +32,8 @@ def test_removing_a_rule_ends_a_download(lab):
     took = time.monotonic() - began
     print(f"rule removed to download ended: {took * 1000:.0f} ms")
     assert took < 1
-    with lab.capture(f"dst host {SLOW4}") as wire:
-        assert not gate.run("curl", "-sSm3", f"http://{SLOW4}/").ok
+    with lab.capture(f"dst host {zones.SLOW4}") as wire:
+        assert not gate.run("curl", "-sSm3", f"http://{zones.SLOW4}/").ok
         assert not wire.packets()
 
 
@@ -76,8 +75,8 @@ def test_a_rule_file_that_lost_a_rule_while_we_were_down(lab):
     gate.write_rules("# nothing")
     gate.start_daemon()
     assert not curl.wait(10).ok
-    with lab.capture(f"dst host {SLOW4}") as wire:
-        assert not gate.run("curl", "-sSm3", f"http://{SLOW4}/").ok
+    with lab.capture(f"dst host {zones.SLOW4}") as wire:
+        assert not gate.run("curl", "-sSm3", f"http://{zones.SLOW4}/").ok
         assert not wire.packets()
 
 

@@ -22,6 +22,8 @@ template:
     zonefile-sync: -1
     journal-content: none
 zone:
+  - domain: .
+    file: root.zone
 """
 
 NGINX = """daemon off; user root; pid {dir}/nginx.pid; error_log {dir}/nginx.log warn;
@@ -82,10 +84,7 @@ def start(place, directory):
         slow.truncate(512 << 20)
     conf = KNOT.format(dir=directory, dns=zones.DNS4, other=zones.DNS4_OTHER,
                        dns6=zones.DNS6)
-    for zone, text in zones.zones().items():
-        (directory / f"{zone}.zone").write_text(text)
-        conf += f"  - domain: {zone}\n    file: {zone}.zone\n"
-    files = {"knot.conf": conf, "nginx.conf": NGINX.format(dir=directory),
+    files = {"knot.conf": conf, "root.zone": zones.zone(), "nginx.conf": NGINX.format(dir=directory),
              "sshd.conf": SSHD.format(dir=directory)}
     for file, text in files.items():
         (directory / file).write_text(text)

@@ -261,9 +261,9 @@ def _capabilities(pid):
 
 def refused_beside_control(lab, refused, control, to):
     """A refusal counts only beside its control: refused() is tried, and not one packet of it
-    reaches the addresses; then control() gets through to the same. Both give a Result."""
-    addresses = [to] if isinstance(to, str) else list(to)
-    with lab.capture(" or ".join(f"dst host {a}" for a in addresses)) as wire:
+    reaches the address (nor the v6 one beside it); then control() gets through to the same.
+    Both give a Result."""
+    with lab.capture_to(to) as wire:
         no = refused()
         assert not no.ok, f"was not refused: {no}"
         assert not wire.packets(), f"left the machine: {[str(p) for p in wire.packets()]}"

@@ -167,6 +167,13 @@ class Lab:
     def capture(self, text):
         return Capture(self.world.wire, text)
 
+    def capture_to(self, address):
+        """What goes to an address of the far side, and to the v6 one that has its name."""
+        hosts = [address]
+        if ":" not in address:
+            hosts.append(zones.six(address))
+        return self.capture(" or ".join(f"dst host {h}" for h in hosts))
+
     def program(self, original, name):
         """A copy of a program under another path: another program."""
         path = self.tmp / "bin" / name

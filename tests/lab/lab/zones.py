@@ -14,13 +14,14 @@ NEAR6_LAN, FAR6_LAN = "fd00:53::1", "fd00:53::2"
 NET4, NET6 = "198.18.0.0/16", "2001:db8:53::/64"
 ADS4, ADS6 = "198.18.66.6", "2001:db8:53::6666"
 NTP4, ECHO4, SSH4, BANNER4, WWW4 = (f"198.18.10.{n}" for n in (123, 7, 22, 25, 80))
-ASK4 = "198.18.20.1"
+ASK4, SLOW4, OTHER4 = "198.18.20.1", "198.18.10.81", "198.18.10.99"
 TTL = 30
 
-HEAD = """$TTL {ttl}
-@ IN SOA ns.{zone} host.{zone} 1 3600 600 86400 10
-@ IN NS ns.{zone}
-ns IN A {dns}
+HEAD = f"""$ORIGIN .
+$TTL {TTL}
+@ IN SOA ns.shop.test. host.shop.test. 1 3600 600 86400 10
+@ IN NS ns.shop.test.
+ns.shop.test. IN A {DNS4}
 """
 
 
@@ -48,12 +49,12 @@ def both(label, four, ttl=TTL):
 
 def shop():
     big = " ".join(f'"{n:03} {"x" * 200}"' for n in range(16))
-    records = [HEAD.format(zone="shop.test.", ttl=TTL, dns=DNS4)]
+    records = ["$ORIGIN shop.test.\n"]
     for n in range(1, NAMES + 1):
         label = f"n{n:05}"
         records.append(f"{label} IN A {address4(n)}\n{label} IN AAAA {address6(n)}\n")
     for label, four in (("www", WWW4), ("ntp", NTP4), ("echo", ECHO4), ("ssh", SSH4),
-                        ("banner", BANNER4), ("slow", "198.18.10.81"), ("*.ask", ASK4)):
+                        ("banner", BANNER4), ("slow", SLOW4), ("*.ask", ASK4)):
         records.append(both(label, four))
     records.append(both("short", "198.18.10.90", ttl=1))
     records.append(f"""
@@ -80,11 +81,10 @@ partly IN A {ADS4}
     return "".join(records)
 
 
-def zones():
-    """Name -> zone file text."""
-    ads = HEAD.format(zone="ads.example.", ttl=TTL, dns=DNS4)
-    ads += f"@ IN A {ADS4}\n* IN A {ADS4}\n* IN AAAA {ADS6}\n"
-    other = HEAD.format(zone="other.example.", ttl=TTL, dns=DNS4)
-    other += both("@", "198.18.10.99") + both("www", "198.18.10.99")
-    lan = HEAD.format(zone="lan.", ttl=TTL, dns=DNS4) + f"nas IN A {FAR4}\n"
-    return {"shop.test": shop(), "ads.example": ads, "other.example": other, "lan": lan}
+def zone():
+    """One zone file of the root: so that answers follow CNAMEs as a recursive server's do."""
+    return "".join((
+        HEAD, shop(),
+        f"$ORIGIN ads.example.\n@ IN A {ADS4}\n* IN A {ADS4}\n* IN AAAA {ADS6}\n",
+        "$ORIGIN other.example.\n", both("@", OTHER4), both("www", OTHER4),
+        f"$ORIGIN lan.\nnas IN A {FAR4}\n"))
