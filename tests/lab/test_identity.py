@@ -29,8 +29,9 @@ def crowd(lab):
     return programs, lab.scupperd(rules=rules)
 
 
-def ask_all(gate, programs, hows, runs=RUNS, server="127.0.0.53"):
-    """runs short programs, 50 at a time; their names; asserts that each was answered."""
+def ask_all(gate, programs, hows, runs=RUNS, server="127.0.0.53", may_miss=0):
+    """runs short programs, 50 at a time; their names; asserts that each was answered (but
+    for the few that may miss: nobody asks twice here) and none refused."""
     how = itertools.cycle(hows)
     lines = [(programs[i % len(programs)], next(how), server,
               f"q{i}.{label(i % len(programs))}") for i in range(runs)]
@@ -38,9 +39,12 @@ def ask_all(gate, programs, hows, runs=RUNS, server="127.0.0.53"):
     done = gate.run("xargs", "-P", "50", "-L", "1", "env", input=text, timeout=60)
     answers = collections.Counter(done.out.splitlines())
     if "leave" not in "".join(hows):
-        wrong = {a for a in answers if not a.endswith(f" 0 {zones.ASK4}")}
-        assert done.ok and not wrong, (len(wrong), sorted(wrong)[:5], done.err[-500:])
+        missed = {a for a in answers if a.endswith("timed out")}
+        wrong = {a for a in answers if not a.endswith(f" 0 {zones.ASK4}")} - missed
+        assert not wrong, f"{len(wrong)}: {sorted(wrong)[:5]} {done.err[-500:]}"
+        assert len(missed) <= may_miss, f"{len(missed)} unanswered: {sorted(missed)[:5]}"
         assert sum(answers.values()) == runs
+        print(f"unanswered: {len(missed)} of {runs}")
     return {name: str(program) for program, _, _, name in lines}
 
 
@@ -81,9 +85,9 @@ def test_the_same_sent_to_other_servers(lab, crowd, server):
 def test_attribution_under_a_flood(lab, crowd):
     programs, gate = crowd
     flooder = lab.program(lab.ask, "flooder")
-    flood = gate.start(flooder, "flood", "127.0.0.53", "flood.ads.example", "40000", "6")
+    flood = gate.start(flooder, "flood", "127.0.0.53", "flood.ads.example", "40000", "12")
     wait_for(lambda: gate.status()["counters"]["queries"] > 5000, "the flood to be on")
-    ask_all(gate, programs, ["udp", "sendto", "tcp"])
+    ask_all(gate, programs, ["udp", "sendto", "tcp"], may_miss=RUNS // 20)
     assert flood.running, "the flood ended before the last query: raise its time"
     said = flood.wait().out
     print("flood:", said.strip())

@@ -196,8 +196,10 @@ class Gate:
     def items(self, path, **filters):
         """All of a collection, oldest first."""
         found, cursor = [], None
+        if path in ("queries", "flows"):
+            filters["limit"] = 1000
         while True:
-            query = {**filters, "limit": 1000, **({"cursor": cursor} if cursor else {})}
+            query = {**filters, **({"cursor": cursor} if cursor else {})}
             status, page = self.api(f"{path}?{urllib.parse.urlencode(query)}")
             assert status == 200, page
             found += page["items"]
