@@ -43,6 +43,8 @@ def test_a_hundred_kills_under_traffic(lab):
             loop.popen.kill()
             loop.wait()
         assert not wire.packets(), [str(p) for p in wire.packets()][:3]
+    wrong = [q for q in gate.queries(verdict="deny") if q["name"].startswith("n0")]
+    assert not wrong, f"an approved program was refused: {wrong[-3:]}"
     lines = good.out.splitlines()
     failed = [x for x in lines if not x.startswith("ok")]
     assert len(lines) > 20 and not failed, (len(lines), failed[:5])
