@@ -11,6 +11,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -755,6 +757,10 @@ static void listener_guards(void **state)
 	assert_int_equal(talk(CURL, SOCK_STREAM, v4, 99), -ECONNREFUSED);
 	close(inner);
 	assert_int_equal(talk(CURL, SOCK_DGRAM, "127.64.0.6", 99), -EPERM);
+	inner = serve(OUTSIDE, v6, 99);
+	assert_int_equal(talk(CURL, SOCK_STREAM, v6, 99), -ECONNREFUSED);
+	close(inner);
+	assert_int_equal(talk(CURL, SOCK_DGRAM, "fd53:6375:7070::6", 99), -EPERM);
 	/* what others send from the listener's address */
 	fd = sock(mark_of(CURL), 4, SOCK_DGRAM);
 	assert_int_equal(bind_to(fd, v4, 4201), 0);
@@ -843,6 +849,7 @@ static void foreign_ct_mark(void **state)
 		"table inet other {\n"
 		" chain mine { type filter hook output priority -150;\n"
 		"  th dport { 7000, 53 } ct mark set 0x1234\n"
+		"  th dport 7001 ct mark 0 ct mark set 0x73000006\n" /* WGET's, stamped */
 		" }\n"
 		"}\n"
 		"table inet watch {\n"
@@ -872,6 +879,13 @@ static void foreign_ct_mark(void **state)
 	assert_int_equal(exchange(fd), 0);
 	take(&el);
 	assert_int_equal(exchange(fd), -EPERM);
+	close(fd);
+	/* a mark of ours that is another's becomes the flow's own */
+	put(&el);
+	fd = sock(mark_of(CURL), 4, SOCK_STREAM);
+	assert_int_equal(connect_to(fd, FAR4, OTHER_PORT), 0);
+	take(&el);
+	assert_int_equal(exchange(fd), 0);
 	close(fd);
 }
 
@@ -1047,6 +1061,93 @@ static void factory(void **state)
 	}
 }
 
+/* neighbour discovery and listener reports of raw sockets, not past the link */
+static int send_icmp6(uint32_t actor, uint8_t type, int hops)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+		.sin6_scope_id = if_nametoindex("here") };
+	uint8_t message[8] = { type };
+	uint32_t mark = mark_of(actor);
+	int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6), r = 0;
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops));
+	inet_pton(AF_INET6, "ff02::2", &to.sin6_addr);
+	if (sendto(fd, message, sizeof(message), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+static void neighbour_discovery(void **state)
+{
+	static const struct {
+		uint8_t type;
+		int hops, wrong;
+	} cases[] = { { 133, 255, 64 }, { 136, 255, 254 }, { 131, 1, 2 }, { 143, 1, 255 } };
+	struct nft_element el = { .set = NFT_FACTORY, .actor = CURL,
+		.factory = NFT_FACTORY_ND };
+
+	(void)state;
+	open_table();
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("type %u\n", cases[i].type);
+		assert_int_equal(send_icmp6(CURL, cases[i].type, cases[i].hops), -EPERM);
+		put(&el);
+		assert_int_equal(send_icmp6(CURL, cases[i].type, cases[i].hops), 0);
+		assert_int_equal(send_icmp6(CURL, cases[i].type, cases[i].wrong), -EPERM);
+		assert_int_equal(send_icmp6(WGET, cases[i].type, cases[i].hops), -EPERM);
+		assert_int_equal(send_icmp6(CURL, 128, cases[i].hops), -EPERM); /* echo */
+		take(&el);
+	}
+}
+
+/* A reset the kernel makes for a packet that conntrack found no flow for stays here. The
+ * neighbour's connection is older than the table, and its socket here vanishes unheard. */
+static int late_talker(int go)
+{
+	int fd = sock(0, 4, SOCK_STREAM);
+	struct timeval wait = { .tv_usec = QUIET_MS * 1000 };
+	char byte;
+
+	if (connect_to(fd, HERE4, 7300) < 0 || read(go, &byte, 1) != 1)
+		return 2;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
+		return 3;
+	return recv(fd, &byte, 1, 0) < 0 && errno == EAGAIN ? 0 : 1;
+}
+
+static void kernel_resets_stay_here(void **state)
+{
+	int listening, got, go[2], repair = 1, status;
+	pid_t pid;
+
+	(void)state;
+	listening = serve(OUTSIDE, HERE4, 7300);
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		enter_peer();
+		_exit(late_talker(go[0]));
+	}
+	got = accept(listening, NULL, NULL);
+	assert_true(got >= 0);
+	assert_int_equal(setsockopt(got, IPPROTO_TCP, TCP_REPAIR, &repair, sizeof(repair)), 0);
+	close(got); /* sends nothing */
+	close(listening);
+	open_table();
+	assert_int_equal(scratch_run("sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0", NULL),
+		0);
+	assert_int_equal(write(go[1], "g", 1), 1);
+	waitpid(pid, &status, 0);
+	scratch_run("sysctl -qw net.netfilter.nf_conntrack_tcp_loose=1", NULL);
+	assert_int_equal(status, 0);
+	close(go[0]);
+	close(go[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1073,6 +1174,8 @@ int main(void)
 		TEST(new_flow_cap),
 		TEST(refusals_are_logged),
 		TEST(factory),
+		TEST(neighbour_discovery),
+		TEST(kernel_resets_stay_here),
 	};
 	const char *why;
 	pid_t far;
