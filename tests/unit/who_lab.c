@@ -80,9 +80,25 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 	return remove(path);
 }
 
+/* children of a test that failed */
+static void children_end(const struct lab *l)
+{
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/cgroup.kill", l->cgroup);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, "1", 1) != 1)
+		perror(path);
+	if (fd >= 0)
+		close(fd);
+}
+
 void lab_close(struct lab *l)
 {
 	lab_who_close(l, true);
+	if (l->cgroup[0])
+		children_end(l);
 	if (l->dir[0])
 		nftw(l->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	/* the last of it may still be on its way out */
@@ -95,8 +111,10 @@ void lab_who_open(struct lab *l, const char *pins, bool closed, uint32_t numbers
 	struct who_conf conf = { .instance = &l->instance, .scope = l->cgroup, .pins = pins,
 		.closed = closed, .numbers = numbers };
 	char why[512];
-	int r = who_open(&conf, why, sizeof(why), &l->who);
+	int r;
 
+	lab_who_close(l, true); /* of a test that failed */
+	r = who_open(&conf, why, sizeof(why), &l->who);
 	if (r < 0)
 		fail_msg("who_open: %d %s", r, why);
 }
