@@ -29,6 +29,11 @@ struct fixture {
 
 static struct fixture f;
 
+static uint8_t pattern(size_t i)
+{
+	return (uint8_t)(i % 251);
+}
+
 static void answer(struct dns_query *q)
 {
 	static uint8_t big[WIRE_MAX];
@@ -37,6 +42,8 @@ static void answer(struct dns_query *q)
 	int n;
 
 	if (q->tcp && f.reply_len) {
+		for (size_t i = 2; i < f.reply_len; i++)
+			big[i] = pattern(i);
 		memcpy(big, q->msg, 2);
 		query_reply(q, big, f.reply_len);
 		return;
@@ -297,6 +304,8 @@ static int tcp_reply_id(int fd, size_t *reply_len)
 	}
 	if (reply_len)
 		*reply_len = want - 2;
+	for (size_t i = 2; f.reply_len && i < want - 2; i++)
+		assert_int_equal(in[2 + i], pattern(i));
 	return in[2] << 8 | in[3];
 }
 
@@ -344,6 +353,31 @@ static void tcp_byte_by_byte(void **state)
 	finish();
 }
 
+static void tcp_more_than_may_be_under_way(void **state)
+{
+	int fd;
+
+	(void)state;
+	start(200);
+	f.hold = true;
+	fd = client("127.0.0.1", SOCK_STREAM);
+	for (uint16_t i = 1; i <= 66; i++) {
+		query_make("a.test", i);
+		tcp_send(fd);
+		if (i == 30 || i == 60)
+			assert_true(nothing_comes(fd));
+	}
+	assert_true(nothing_comes(fd));
+	assert_int_equal(f.taken, 64); /* the last two were read and wait */
+	f.hold = false;
+	for (int i = 0; i < 64; i++)
+		answer(f.held[i]);
+	for (int i = 1; i <= 66; i++)
+		assert_true(tcp_reply_id(fd, NULL) > 0);
+	close(fd);
+	finish();
+}
+
 static void tcp_half_closed_is_still_answered(void **state)
 {
 	int fd;
@@ -378,6 +412,7 @@ static void tcp_large_to_a_slow_reader(void **state)
 	(void)state;
 	start(100);
 	f.reply_len = 60000;
+	setsockopt(f.fds[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	fd = client("127.0.0.1", SOCK_STREAM);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	for (uint16_t i = 1; i <= 12; i++) {
@@ -435,6 +470,11 @@ static void tcp_oldest_idle_gives_way(void **state)
 	tcp_send(fds[0]); /* the oldest is owed an answer: not that one */
 	assert_true(nothing_comes(fds[0]));
 	assert_int_equal(f.nheld, 1);
+	f.hold = false;
+	for (int i = 1; i < 256; i++) { /* the others are used after it */
+		tcp_send(fds[i]);
+		assert_int_equal(tcp_reply_id(fds[i], NULL), 1);
+	}
 	fds[256] = client("127.0.0.1", SOCK_STREAM);
 	assert_int_equal(tcp_reply_id(fds[1], NULL), -1);
 	listener_stats(f.l, &st);
@@ -526,6 +566,7 @@ int main(void)
 		cmocka_unit_test(no_more_than_may_wait),
 		cmocka_unit_test(tcp_pipelined),
 		cmocka_unit_test(tcp_byte_by_byte),
+		cmocka_unit_test(tcp_more_than_may_be_under_way),
 		cmocka_unit_test(tcp_half_closed_is_still_answered),
 		cmocka_unit_test(tcp_large_to_a_slow_reader),
 		cmocka_unit_test(tcp_bad),
