@@ -306,13 +306,13 @@ static void take(struct serve *s, const struct link_any *m)
 		get_rules(s, seq);
 		break;
 	case LINK_RULE_ADD:
-		log_notice("rule added by user %u: %s", m->u.rule_add.uid,
+		log_notice("user %u adds a rule: %s", m->u.rule_add.uid,
 			m->u.rule_add.text);
 		s->calls.rule_add(s->calls.ctx, m->u.rule_add.text, seq);
 		break;
 	case LINK_RULE_REMOVE:
-		log_notice("rule %u removed by user %u", m->u.rule_remove.id,
-			m->u.rule_remove.uid);
+		log_notice("user %u removes rule %u", m->u.rule_remove.uid,
+			m->u.rule_remove.id);
 		s->calls.rule_remove(s->calls.ctx, m->u.rule_remove.id, seq);
 		break;
 	case LINK_EXPLAIN:
