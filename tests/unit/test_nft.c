@@ -56,6 +56,8 @@ static void elements(void **state)
 	static const struct nft_element all[] = {
 		{ .set = NFT_PASS_SVC, .actor = 1, .addr = { 4, { 192, 0, 2, 1 } }, .proto = 6,
 			.port = 443, .timeout_ms = LONG_MS, .rule = 9, .name = "a.test" },
+		{ .set = NFT_PASS_SVC, .actor = 1, .addr = { 4, { 192, 0, 2, 1 } }, .proto = 1,
+			.timeout_ms = LONG_MS }, /* port 0: all of the protocol */
 		{ .set = NFT_PASS, .actor = 2, .addr = { 6, { 0x20, 1, 0xd, 0xb8 } },
 			.timeout_ms = LONG_MS },
 		{ .set = NFT_REFUSE, .actor = 3, .addr = { 4, { 192, 0, 2, 2 } },
@@ -105,8 +107,6 @@ static void bad_elements(void **state)
 		{ "an actor of 14 bits", { .set = NFT_ACTOR, .actor = 0x2000 } },
 		{ "no address", { .set = NFT_PASS, .actor = 1, .timeout_ms = 1 } },
 		{ "no end", { .set = NFT_PASS, .actor = 1, .addr = { 4, { 1 } } } },
-		{ "no port", { .set = NFT_PASS_SVC, .actor = 1, .addr = { 4, { 1 } },
-				     .timeout_ms = 1, .proto = 6 } },
 		{ "no protocol", { .set = NFT_PASS_SVC, .actor = 1, .addr = { 4, { 1 } },
 					 .timeout_ms = 1, .port = 6 } },
 		{ "no class", { .set = NFT_FACTORY, .actor = 1 } },

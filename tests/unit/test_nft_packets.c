@@ -1,337 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * What the table does to packets: real sockets that mark themselves, as the programs of the
- * kernel's half would, against a neighbour across a veth pair. A refusal counts only beside
- * its control: the same destination and client with the element that lets it through. */
+ * What the table lets through and what it refuses. Its guards: test_nft_guards. */
+#include "nft_world.h"
+
 #include "base/macros.h"
 #include "nft/nflog.h"
 #include "nft/route.h"
-#include "nft_fixture.h"
 #include "scratch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
-
-#define FAR4 "10.9.0.2"
-#define FAR6 "fd00:9::2"
-#define HERE4 "10.9.0.1"
-#define HERE6 "fd00:9::1"
-
-enum {
-	CURL = 5, WGET = 6, SERVER = 8, /* actors */
-	OUTSIDE = 0,                    /* no mark at all */
-	ECHO_PORT = 7000, OTHER_PORT = 7001,      /* the neighbour answers at once */
-	LATE_PORT = 7002,                    /* UDP: after a while */
-	LATE_MS = 150, QUIET_MS = 400, WAIT_MS = 3000,
-	LONG_MS = 300000,
-	FREEBIND6 = 78,                 /* IPV6_FREEBIND */
-};
-
-static pid_t peer = -1;
-static struct fixture f; /* of the test that runs */
-
-/* the neighbour: echoes on TCP and UDP, v4 and v6 */
-
-static const uint16_t far_ports[] = { ECHO_PORT, OTHER_PORT, LATE_PORT, 53 };
-
-static int far_listen(uint16_t port, int type)
-{
-	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	int fd = socket(AF_INET6, type, 0), one = 1;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-		(type == SOCK_STREAM && listen(fd, 64) < 0))
-		_exit(1);
-	return fd;
-}
-
-static void far_datagram(int fd, uint16_t port)
-{
-	struct sockaddr_storage from;
-	socklen_t n = sizeof(from);
-	char bytes[512];
-	ssize_t len = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &n);
-
-	if (port == LATE_PORT)
-		poll(NULL, 0, LATE_MS);
-	if (len >= 0)
-		sendto(fd, bytes, (size_t)len, 0, (struct sockaddr *)&from, n);
-}
-
-static void far_stream(struct pollfd *p)
-{
-	char bytes[512];
-	ssize_t len = recv(p->fd, bytes, sizeof(bytes), 0);
-
-	if (len > 0 && send(p->fd, bytes, (size_t)len, MSG_NOSIGNAL) == len)
-		return;
-	close(p->fd);
-	p->fd = -1;
-}
-
-static void far_run(int ready)
-{
-	enum { PORTS = ARRAY_LEN(far_ports), STREAMS = 64 };
-	struct pollfd p[2 * PORTS + STREAMS];
-	unsigned next = 0;
-
-	for (unsigned i = 0; i < ARRAY_LEN(p); i++)
-		p[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
-	for (unsigned i = 0; i < PORTS; i++) {
-		p[i].fd = far_listen(far_ports[i], SOCK_DGRAM);
-		p[PORTS + i].fd = far_listen(far_ports[i], SOCK_STREAM);
-	}
-	close(ready);
-	for (;;) {
-		poll(p, ARRAY_LEN(p), -1);
-		for (unsigned i = 0; i < ARRAY_LEN(p); i++) {
-			struct pollfd *s = &p[2 * PORTS + next];
-
-			if (!(p[i].revents & (POLLIN | POLLHUP | POLLERR)))
-				continue;
-			if (i < PORTS) {
-				far_datagram(p[i].fd, far_ports[i]);
-			} else if (i < 2 * PORTS) {
-				if (s->fd >= 0)
-					close(s->fd);
-				s->fd = accept(p[i].fd, NULL, NULL);
-				next = (next + 1) % STREAMS;
-			} else {
-				far_stream(&p[i]);
-			}
-		}
-	}
-}
-
-static void enter_peer(void)
-{
-	char path[64];
-	int ns;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", peer);
-	ns = open(path, O_RDONLY | O_CLOEXEC);
-	if (ns < 0 || setns(ns, CLONE_NEWNET) < 0)
-		_exit(99);
-}
-
-static pid_t far_start(void)
-{
-	int ready[2];
-	char none;
-	pid_t pid;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(ready[0]);
-		enter_peer();
-		far_run(ready[1]);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &none, 1), 0);
-	close(ready[0]);
-	return pid;
-}
-
-/* sockets here */
-
-static int sock(uint32_t mark, uint8_t family, int type)
-{
-	struct timeval wait = { .tv_sec = WAIT_MS / 1000 };
-	int fd = socket(family == 4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0), one = 1;
-
-	assert_true(fd >= 0);
-	if (mark)
-		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	return fd;
-}
-
-static uint32_t mark_of(uint32_t actor)
-{
-	return actor == OUTSIDE ? 0 : instance_mark(&main_one, actor);
-}
-
-static int connect_to(int fd, const char *to, uint16_t port)
-{
-	struct addr a = addr_of(to);
-	struct sockaddr_storage at;
-	size_t len = addr_to_sockaddr(&a, port, &at);
-
-	return connect(fd, (struct sockaddr *)&at, (socklen_t)len) < 0 ? -errno : 0;
-}
-
-static int bind_to(int fd, const char *to, uint16_t port)
-{
-	struct addr a = addr_of(to);
-	struct sockaddr_storage at;
-	size_t len = addr_to_sockaddr(&a, port, &at);
-	int one = 1;
-
-	if (a.family == 6)
-		setsockopt(fd, IPPROTO_IPV6, FREEBIND6, &one, sizeof(one));
-	return bind(fd, (struct sockaddr *)&at, (socklen_t)len) < 0 ? -errno : 0;
-}
-
-static int exchange(int fd)
-{
-	char bytes[8] = "";
-
-	if (send(fd, "hello", 5, MSG_NOSIGNAL) < 0)
-		return -errno;
-	if (recv(fd, bytes, sizeof(bytes), 0) < 0)
-		return -errno;
-	return strcmp(bytes, "hello") == 0 ? 0 : -EBADMSG;
-}
-
-/* connect, say hello, hear it back */
-static int talk_marked(uint32_t mark, int type, const char *to, uint16_t port)
-{
-	int fd = sock(mark, addr_of(to).family, type);
-	int r = connect_to(fd, to, port);
-
-	if (r == 0)
-		r = exchange(fd);
-	close(fd);
-	return r;
-}
-
-static int talk(uint32_t actor, int type, const char *to, uint16_t port)
-{
-	return talk_marked(mark_of(actor), type, to, port);
-}
-
-static struct nft_element pass(uint32_t actor, const char *to)
-{
-	return (struct nft_element){ .set = NFT_PASS, .actor = actor, .addr = addr_of(to),
-		.timeout_ms = LONG_MS };
-}
-
-static void put(const struct nft_element *el)
-{
-	assert_int_equal(fixture_change(&f, NFT_PUT, el), 0);
-}
-
-static void take(const struct nft_element *el)
-{
-	assert_int_equal(fixture_change(&f, NFT_TAKE, el), 0);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	fixture_begin(&f, &main_one);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	scratch_run("nft delete table inet watch 2>/dev/null", NULL);
-	scratch_run("nft delete table inet other 2>/dev/null", NULL);
-	fixture_end(&f, true);
-	return 0;
-}
-
-static void open_table(void)
-{
-	assert_int_equal(fixture_open(&f, NULL, 0), 0);
-}
-
-/* the private listener */
-
-struct listener {
-	int udp, tcp;
-};
-
-static struct listener listener_open(uint8_t family)
-{
-	struct addr at = instance_listener(&main_one, family);
-	char text[ADDR_TEXT_MAX];
-	struct listener l = { sock(mark_of(ACTOR_SELF), family, SOCK_DGRAM),
-		sock(mark_of(ACTOR_SELF), family, SOCK_STREAM) };
-
-	addr_text(&at, text);
-	assert_int_equal(bind_to(l.udp, text, 53), 0);
-	assert_int_equal(bind_to(l.tcp, text, 53), 0);
-	assert_int_equal(listen(l.tcp, 64), 0);
-	return l;
-}
-
-static void listener_close(struct listener *l)
-{
-	close(l->udp);
-	close(l->tcp);
-}
-
-static uint32_t actor_of(const struct sockaddr_storage *from)
-{
-	struct addr a;
-	uint16_t port;
-
-	assert_int_equal(addr_from_sockaddr((const struct sockaddr *)from, &a, &port), 0);
-	return instance_actor(&main_one, &a);
-}
-
-/* one query by a connected socket: the listener sees who asks, the asker hears an answer
- * from the server it asked */
-static void ask_udp(const struct listener *l, uint32_t actor, const char *server)
-{
-	int fd = sock(mark_of(actor), addr_of(server).family, SOCK_DGRAM);
-	struct sockaddr_storage from;
-	socklen_t n = sizeof(from);
-	char bytes[16];
-
-	print_message("udp, actor %u to %s\n", actor, server);
-	assert_int_equal(connect_to(fd, server, 53), 0);
-	assert_int_equal(send(fd, "query", 5, 0), 5);
-	assert_int_equal(recvfrom(l->udp, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &n),
-		5);
-	assert_int_equal(actor_of(&from), actor);
-	assert_int_equal(sendto(l->udp, "answer", 6, 0, (struct sockaddr *)&from, n), 6);
-	assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 6);
-	close(fd);
-}
-
-static void ask_tcp(const struct listener *l, uint32_t actor, const char *server)
-{
-	int fd = sock(mark_of(actor), addr_of(server).family, SOCK_STREAM), got;
-	struct sockaddr_storage from;
-	socklen_t n = sizeof(from);
-	char bytes[16];
-
-	print_message("tcp, actor %u to %s\n", actor, server);
-	assert_int_equal(connect_to(fd, server, 53), 0);
-	got = accept(l->tcp, (struct sockaddr *)&from, &n);
-	assert_true(got >= 0);
-	assert_int_equal(actor_of(&from), actor);
-	assert_int_equal(send(fd, "query", 5, 0), 5);
-	assert_int_equal(recv(got, bytes, sizeof(bytes), 0), 5);
-	assert_int_equal(send(got, "answer", 6, 0), 6);
-	assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 6);
-	close(fd);
-	close(got);
-}
 
 static void dns_comes_to_us(void **state)
 {
@@ -485,6 +173,42 @@ static void pass_is_one_actors(void **state)
 	}
 }
 
+static int ping(uint32_t actor)
+{
+	uint8_t echo[8] = { 8, 0, 0xf7, 0xff };
+	uint32_t mark = mark_of(actor);
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP), r;
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
+	r = connect_to(fd, FAR4, 0);
+	if (r == 0 && send(fd, echo, sizeof(echo), 0) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* port 0: every port of a protocol, and protocols without ports */
+static void whole_protocols(void **state)
+{
+	struct nft_element el = pass(CURL, FAR4);
+
+	(void)state;
+	open_table();
+	el.set = NFT_PASS_SVC;
+	el.proto = IPPROTO_TCP;
+	put(&el);
+	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), 0);
+	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, OTHER_PORT), 0);
+	assert_int_equal(talk(CURL, SOCK_DGRAM, FAR4, ECHO_PORT), -EPERM);
+	assert_int_equal(talk(WGET, SOCK_STREAM, FAR4, ECHO_PORT), -ECONNREFUSED);
+	assert_int_equal(ping(CURL), -EPERM);
+	el.proto = IPPROTO_ICMP;
+	put(&el);
+	assert_int_equal(ping(CURL), 0);
+	assert_int_equal(ping(WGET), -EPERM);
+}
+
 static void which_wins(void **state)
 {
 	struct nft_element el = pass(CURL, FAR4), no = pass(CURL, FAR4),
@@ -517,7 +241,7 @@ static void default_allow(void **state)
 	struct nft_element no = pass(CURL, FAR4);
 
 	(void)state;
-	f.conf.default_allow = true;
+	world.conf.default_allow = true;
 	open_table();
 	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), 0);
 	assert_int_equal(talk(CURL, SOCK_DGRAM, FAR6, ECHO_PORT), 0);
@@ -560,7 +284,7 @@ static void older_than_the_table(void **state)
 	assert_int_equal(connect_to(others, FAR4, ECHO_PORT), 0);
 	assert_int_equal(exchange(mine), 0);
 	assert_int_equal(exchange(others), 0);
-	assert_int_equal(fixture_open(&f, &el, 1), 0);
+	assert_int_equal(fixture_open(&world, &el, 1), 0);
 	assert_int_equal(exchange(mine), 0);
 	assert_int_equal(exchange(others), -ECONNRESET);
 	close(mine);
@@ -579,8 +303,8 @@ static void flow_lives_through_a_new_table(void **state)
 	fd = sock(mark_of(CURL), 4, SOCK_STREAM);
 	assert_int_equal(connect_to(fd, FAR4, ECHO_PORT), 0);
 	take(&el);
-	nft_close(f.nft);
-	f.conf.default_in_allow = true;
+	nft_close(world.nft);
+	world.conf.default_in_allow = true;
 	open_table();
 	assert_int_equal(exchange(fd), 0);
 	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), -ECONNREFUSED);
@@ -595,7 +319,7 @@ static void flow_is_not_inherited(void **state)
 	int fd;
 
 	(void)state;
-	f.conf.default_in_allow = true;
+	world.conf.default_in_allow = true;
 	open_table();
 	put(&el);
 	for (unsigned second = 0; second < 2; second++) {
@@ -622,16 +346,6 @@ static void flow_is_not_inherited(void **state)
 		}
 		close(fd);
 	}
-}
-
-/* a server here that answers one connection */
-static int serve(uint32_t actor, const char *at, uint16_t port)
-{
-	int fd = sock(mark_of(actor), addr_of(at).family, SOCK_STREAM);
-
-	assert_int_equal(bind_to(fd, at, port), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	return fd;
 }
 
 static int talk_here(uint32_t client, uint32_t server, const char *at)
@@ -719,223 +433,12 @@ static void inbound_by_default(void **state)
 	struct nft_element in = { .set = NFT_INBOUND, .actor = SERVER };
 
 	(void)state;
-	f.conf.default_in_allow = true;
+	world.conf.default_in_allow = true;
 	open_table();
 	assert_true(reached(HERE4));
 	put(&in);
 	assert_false(reached(HERE4));
 	assert_false(reached(HERE6));
-}
-
-/* nobody but a redirected flow reaches a listener, or passes for an actor */
-static void listener_guards(void **state)
-{
-	struct addr at4 = instance_listener(&main_one, 4), at6 = instance_listener(&main_one, 6);
-	char v4[ADDR_TEXT_MAX], v6[ADDR_TEXT_MAX];
-	struct pollfd quiet;
-	struct listener l, six;
-	int fd, inner;
-
-	(void)state;
-	addr_text(&at4, v4);
-	addr_text(&at6, v6);
-	open_table();
-	assert_int_equal(route_add(&main_one), 0);
-	l = listener_open(4);
-	six = listener_open(6);
-	assert_int_equal(talk(OUTSIDE, SOCK_STREAM, v4, 53), -ECONNREFUSED);
-	assert_int_equal(talk(OUTSIDE, SOCK_DGRAM, v4, 53), -EPERM);
-	assert_int_equal(talk(OUTSIDE, SOCK_STREAM, v6, 53), -ECONNREFUSED);
-	/* an outside program that takes an actor's address */
-	fd = sock(0, 4, SOCK_DGRAM);
-	assert_int_equal(bind_to(fd, "127.64.0.5", 4200), 0);
-	assert_int_equal(connect_to(fd, v4, 53), 0);
-	assert_int_equal(send(fd, "x", 1, 0), -1);
-	close(fd);
-	/* a guarded one, to another port of it, or to an actor's address */
-	inner = serve(OUTSIDE, v4, 99);
-	assert_int_equal(talk(CURL, SOCK_STREAM, v4, 99), -ECONNREFUSED);
-	close(inner);
-	assert_int_equal(talk(CURL, SOCK_DGRAM, "127.64.0.6", 99), -EPERM);
-	inner = serve(OUTSIDE, v6, 99);
-	assert_int_equal(talk(CURL, SOCK_STREAM, v6, 99), -ECONNREFUSED);
-	close(inner);
-	assert_int_equal(talk(CURL, SOCK_DGRAM, "fd53:6375:7070::6", 99), -EPERM);
-	/* what others send from the listener's address */
-	fd = sock(mark_of(CURL), 4, SOCK_DGRAM);
-	assert_int_equal(bind_to(fd, v4, 4201), 0);
-	assert_int_equal(connect_to(fd, "127.0.0.1", ECHO_PORT), 0);
-	assert_int_equal(send(fd, "x", 1, 0), -1);
-	close(fd);
-	/* and what we send from it without a client's flow */
-	fd = sock(mark_of(ACTOR_SELF), 4, SOCK_DGRAM);
-	assert_int_equal(bind_to(fd, v4, 4202), 0);
-	assert_int_equal(connect_to(fd, "127.0.0.1", ECHO_PORT), 0);
-	assert_int_equal(send(fd, "x", 1, 0), -1);
-	close(fd);
-	quiet = (struct pollfd){ .fd = l.udp, .events = POLLIN };
-	assert_int_equal(poll(&quiet, 1, 0), 0);
-	ask_udp(&l, CURL, FAR4); /* the control */
-	listener_close(&l);
-	listener_close(&six);
-	assert_int_equal(route_remove(&main_one), 0);
-}
-
-static unsigned counted(const char *what)
-{
-	char command[256];
-	unsigned packets = 0;
-	FILE *p;
-
-	snprintf(command, sizeof(command),
-		"nft list counter inet watch %s | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p'", what);
-	p = popen(command, "r");
-	if (!p || fscanf(p, "%u", &packets) != 1)
-		packets = 999999;
-	if (p)
-		pclose(p);
-	return packets;
-}
-
-static void need_nft(void)
-{
-	if (scratch_has("nft"))
-		return;
-	print_message("skipped: no nft command to watch with\n");
-	skip();
-}
-
-/* every packet of a guarded socket leaves stamped, though another table writes marks */
-static void stamped(void **state)
-{
-	static const char watch[] =
-		"table inet watch {\n"
-		" counter stamped { }\n"
-		" counter bare { }\n"
-		" counter self { }\n"
-		" chain scribble { type filter hook output priority 10;\n"
-		"  meta mark set 0x1\n"
-		" }\n"
-		" chain late { type filter hook postrouting priority 20000;\n"
-		"  oif lo accept\n"
-		"  meta mark 0x73000005 counter name stamped\n"
-		"  meta mark 0x73001fff counter name self\n"
-		"  th dport { 7000, 7001 } meta mark != { 0x73000005, 0x73001fff }"
-		" counter name bare\n"
-		" }\n"
-		"}\n";
-	struct nft_element el = pass(CURL, FAR4);
-
-	(void)state;
-	need_nft();
-	open_table();
-	put(&el);
-	assert_int_equal(scratch_run("nft -f -", watch), 0);
-	assert_int_equal(talk(CURL, SOCK_DGRAM, FAR4, ECHO_PORT), 0);
-	assert_int_equal(counted("stamped"), 1);
-	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), 0);
-	assert_true(counted("stamped") >= 4);
-	assert_int_equal(talk(ACTOR_SELF, SOCK_STREAM, FAR4, ECHO_PORT), 0);
-	assert_true(counted("self") >= 3);
-	assert_int_equal(counted("bare"), 0);
-	assert_int_equal(talk(OUTSIDE, SOCK_DGRAM, FAR4, ECHO_PORT), 0);
-	assert_int_equal(counted("bare"), 1); /* the watch works */
-}
-
-/* Another table's ct mark stays as it is; what it stands on is judged packet by packet. */
-static void foreign_ct_mark(void **state)
-{
-	static const char other[] =
-		"table inet other {\n"
-		" chain mine { type filter hook output priority -150;\n"
-		"  th dport { 7000, 53 } ct mark set 0x1234\n"
-		"  th dport 7001 ct mark 0 ct mark set 0x73000006\n" /* WGET's, stamped */
-		" }\n"
-		"}\n"
-		"table inet watch {\n"
-		" counter bare { }\n"
-		" chain late { type filter hook postrouting priority 20000;\n"
-		"  oif != lo th dport 7000 meta mark != 0x73000005 counter name bare\n"
-		" }\n"
-		"}\n";
-	struct nft_element el = pass(CURL, FAR4);
-	struct listener l;
-	int fd;
-
-	(void)state;
-	need_nft();
-	open_table();
-	assert_int_equal(scratch_run("nft -f -", other), 0);
-	l = listener_open(4);
-	ask_udp(&l, CURL, FAR4);
-	ask_tcp(&l, WGET, FAR4);
-	listener_close(&l);
-	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), -ECONNREFUSED);
-	put(&el);
-	assert_int_equal(talk(CURL, SOCK_STREAM, FAR4, ECHO_PORT), 0);
-	assert_int_equal(counted("bare"), 0);
-	fd = sock(mark_of(CURL), 4, SOCK_DGRAM);
-	assert_int_equal(connect_to(fd, FAR4, ECHO_PORT), 0);
-	assert_int_equal(exchange(fd), 0);
-	take(&el);
-	assert_int_equal(exchange(fd), -EPERM);
-	close(fd);
-	/* a mark of ours that is another's becomes the flow's own */
-	put(&el);
-	fd = sock(mark_of(CURL), 4, SOCK_STREAM);
-	assert_int_equal(connect_to(fd, FAR4, OTHER_PORT), 0);
-	take(&el);
-	assert_int_equal(exchange(fd), 0);
-	close(fd);
-}
-
-/* An asker that is gone when the answer comes: no refusal of the kernel's goes to the
- * server it had asked. */
-static void gone_askers(void **state)
-{
-	static const char watch[] =
-		"table inet watch {\n"
-		" counter out { }\n"
-		" chain late { type filter hook postrouting priority 20000;\n"
-		"  oifname here meta l4proto { tcp, udp, icmp } counter name out\n"
-		" }\n"
-		"}\n";
-	struct listener l;
-
-	(void)state;
-	need_nft();
-	open_table();
-	l = listener_open(4);
-	assert_int_equal(scratch_run("nft -f -", watch), 0);
-	for (unsigned i = 0; i < 50; i++) {
-		int fd = sock(mark_of(CURL), 4, SOCK_DGRAM);
-		struct sockaddr_storage from;
-		socklen_t n = sizeof(from);
-		char bytes[16];
-
-		assert_int_equal(connect_to(fd, FAR4, 53), 0);
-		assert_int_equal(send(fd, "query", 5, 0), 5);
-		close(fd);
-		assert_int_equal(recvfrom(l.udp, bytes, sizeof(bytes), 0,
-					 (struct sockaddr *)&from, &n), 5);
-		sendto(l.udp, "answer", 6, 0, (struct sockaddr *)&from, n);
-	}
-	for (unsigned i = 0; i < 50; i++) {
-		struct linger now_at_once = { .l_onoff = 1 };
-		int fd = sock(mark_of(CURL), 4, SOCK_STREAM), got;
-
-		assert_int_equal(connect_to(fd, FAR4, 53), 0);
-		got = accept(l.tcp, NULL, NULL);
-		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now_at_once,
-					 sizeof(now_at_once)), 0);
-		close(fd);
-		send(got, "answer", 6, MSG_NOSIGNAL);
-		close(got);
-	}
-	assert_int_equal(counted("out"), 0);
-	assert_int_equal(talk(OUTSIDE, SOCK_DGRAM, FAR4, ECHO_PORT), 0);
-	assert_int_equal(counted("out"), 1); /* the watch works */
-	listener_close(&l);
 }
 
 /* one program opens flows as fast as it can: it is stopped, others are not */
@@ -989,10 +492,10 @@ static void refusals_are_logged(void **state)
 
 	(void)state;
 	open_table();
-	assert_int_equal(nflog_open(&f.loop, &main_one, on_refused, &h, &log), 0);
+	assert_int_equal(nflog_open(&world.loop, &main_one, on_refused, &h, &log), 0);
 	assert_int_equal(talk(WGET, SOCK_STREAM, FAR4, ECHO_PORT), -ECONNREFUSED);
 	while (h.n < 1)
-		uv_run(&f.loop, UV_RUN_ONCE);
+		uv_run(&world.loop, UV_RUN_ONCE);
 	assert_int_equal(h.last.actor, WGET);
 	assert_string_equal(h.last.why, "default");
 	assert_int_equal(h.last.dport, ECHO_PORT);
@@ -1001,13 +504,13 @@ static void refusals_are_logged(void **state)
 	put(&no);
 	assert_int_equal(talk(CURL, SOCK_DGRAM, FAR6, ECHO_PORT), -EPERM);
 	while (h.n < 2)
-		uv_run(&f.loop, UV_RUN_ONCE);
+		uv_run(&world.loop, UV_RUN_ONCE);
 	assert_int_equal(h.last.actor, CURL);
 	assert_string_equal(h.last.why, "refuse");
 	assert_int_equal(h.last.proto, IPPROTO_UDP);
 	assert_false(reached(HERE4));
 	while (h.n < 3)
-		uv_run(&f.loop, UV_RUN_ONCE);
+		uv_run(&world.loop, UV_RUN_ONCE);
 	assert_int_equal(h.last.actor, SERVER);
 	assert_string_equal(h.last.why, "inbound");
 	assert_true(h.last.inbound);
@@ -1103,53 +606,6 @@ static void neighbour_discovery(void **state)
 	}
 }
 
-/* A reset the kernel makes for a packet that conntrack found no flow for stays here. The
- * neighbour's connection is older than the table, and its socket here vanishes unheard. */
-static int late_talker(int go)
-{
-	int fd = sock(0, 4, SOCK_STREAM);
-	struct timeval wait = { .tv_usec = QUIET_MS * 1000 };
-	char byte;
-
-	if (connect_to(fd, HERE4, 7300) < 0 || read(go, &byte, 1) != 1)
-		return 2;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
-		return 3;
-	return recv(fd, &byte, 1, 0) < 0 && errno == EAGAIN ? 0 : 1;
-}
-
-static void kernel_resets_stay_here(void **state)
-{
-	int listening, got, go[2], repair = 1, status;
-	pid_t pid;
-
-	(void)state;
-	listening = serve(OUTSIDE, HERE4, 7300);
-	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		enter_peer();
-		_exit(late_talker(go[0]));
-	}
-	got = accept(listening, NULL, NULL);
-	assert_true(got >= 0);
-	assert_int_equal(setsockopt(got, IPPROTO_TCP, TCP_REPAIR, &repair, sizeof(repair)), 0);
-	close(got); /* sends nothing */
-	close(listening);
-	open_table();
-	assert_int_equal(scratch_run("sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0", NULL),
-		0);
-	assert_int_equal(write(go[1], "g", 1), 1);
-	waitpid(pid, &status, 0);
-	scratch_run("sysctl -qw net.netfilter.nf_conntrack_tcp_loose=1", NULL);
-	assert_int_equal(status, 0);
-	close(go[0]);
-	close(go[1]);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1158,6 +614,7 @@ int main(void)
 		TEST(live_redirect_catches_nobody_else),
 		TEST(dns_exempt_and_bound),
 		TEST(pass_is_one_actors),
+		TEST(whole_protocols),
 		TEST(which_wins),
 		TEST(default_allow),
 		TEST(flow_outlives_element),
@@ -1167,33 +624,19 @@ int main(void)
 		TEST(local_destinations),
 		TEST(inbound),
 		TEST(inbound_by_default),
-		TEST(listener_guards),
-		TEST(stamped),
-		TEST(foreign_ct_mark),
-		TEST(gone_askers),
 		TEST(new_flow_cap),
 		TEST(refusals_are_logged),
 		TEST(factory),
 		TEST(neighbour_discovery),
-		TEST(kernel_resets_stay_here),
 	};
 	const char *why;
-	pid_t far;
 	int r;
 
-	if (!scratch_net(&why)) {
+	if (!world_open(&why)) {
 		printf("skipped: %s\n", why);
 		return SCRATCH_SKIPPED;
 	}
-	peer = scratch_peer();
-	if (peer < 0) {
-		printf("skipped: no ip command, or no veth pair\n");
-		return SCRATCH_SKIPPED;
-	}
-	far = far_start();
 	r = cmocka_run_group_tests(tests, NULL, NULL);
-	kill(far, SIGKILL);
-	waitpid(far, NULL, 0);
-	scratch_peer_end(peer);
+	world_close();
 	return r;
 }
