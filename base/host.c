@@ -53,6 +53,7 @@ int host_parse(const char *text, char out[static HOST_MAX])
 	if (strcmp(text, ".") == 0)
 		text = "";
 	while (*text) {
+		size_t room;
 		int c;
 
 		if (*text == '.') {
@@ -71,9 +72,10 @@ int host_parse(const char *text, char out[static HOST_MAX])
 		if (c < 0)
 			return c;
 		wire += label == 0 ? 2 : 1;
-		if (++label > 63 || wire > HOST_WIRE_MAX || n + 5 >= sizeof(buf))
+		room = plain((unsigned char)c) ? 1 : 4;
+		if (++label > 63 || wire > HOST_WIRE_MAX || n + room >= sizeof(buf))
 			return -ENAMETOOLONG;
-		if (plain((unsigned char)c))
+		if (room == 1)
 			buf[n++] = (char)c;
 		else
 			n += (size_t)snprintf(buf + n, 5, "\\%03d", c);

@@ -64,6 +64,22 @@ static void host_wire(void **state)
 	assert_memory_equal(out, "\3a.b\1c", 7);
 }
 
+/* 253 plain characters are 255 bytes on the wire: the longest name there is */
+static void host_longest(void **state)
+{
+	char name[300], out[HOST_MAX];
+
+	(void)state;
+	memset(name, 'a', sizeof(name));
+	name[63] = name[127] = name[191] = '.';
+	name[253] = '\0';
+	assert_int_equal(host_parse(name, out), 0);
+	assert_int_equal(strlen(out), 253);
+	name[253] = 'a';
+	name[254] = '\0';
+	assert_int_equal(host_parse(name, out), -ENAMETOOLONG);
+}
+
 static void host_cover(void **state)
 {
 	static const struct {
@@ -260,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(host_names),
 		cmocka_unit_test(host_wire),
+		cmocka_unit_test(host_longest),
 		cmocka_unit_test(host_cover),
 		cmocka_unit_test(host_reverse),
 		cmocka_unit_test(addr_zones),
