@@ -65,7 +65,7 @@ static void program_fill(struct program *p, const struct slot *s)
 	if (p->believed)
 		text_copy(p->path, sizeof(p->path), p->paths[0]);
 	else
-		path_show(&s->page.path, p->path, sizeof(p->path));
+		path_show(&s->page.path, false, p->path, sizeof(p->path));
 }
 
 static int page_settled(struct who *w, uint32_t n, struct who_page *page, uint64_t *serial)
@@ -123,15 +123,16 @@ struct slot *identity_meet(struct who *w, uint32_t n)
 	s = slot_make(w, n, &page, serial, &news);
 	if (!s)
 		return NULL;
-	w->slots[n] = s;
 	if (news)
 		identity_refresh(w, s->image);
+	w->slots[n] = s;
 	if (w->calls.actor_new)
 		w->calls.actor_new(w->calls.ctx, s->program);
 	return s;
 }
 
-/* a path more is a rule more that may match: whoever keeps verdicts is told again */
+/* A path more is a rule more that may match. The new serial is what makes everybody who
+ * kept a verdict for the old one ask again. */
 void identity_refresh(struct who *w, const struct image *i)
 {
 	for (uint32_t n = 1; n <= ACTOR_MAX; n++) {
@@ -140,6 +141,8 @@ void identity_refresh(struct who *w, const struct image *i)
 		if (!s || s->image != i || s->program->npaths == i->npaths)
 			continue;
 		program_fill(s->program, s);
+		s->program->serial =
+			__atomic_add_fetch(&w->meta->serial, 1, __ATOMIC_SEQ_CST);
 		if (w->calls.actor_new)
 			w->calls.actor_new(w->calls.ctx, s->program);
 	}

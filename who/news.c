@@ -81,30 +81,36 @@ static const char *cgroup_of(struct news *s, uint64_t id)
 	return c->path;
 }
 
-static void process_fill(struct news *s, const struct who_walk *e, struct process *p)
+static void process_fill(struct news *s, const struct who_walk *e, bool believed,
+	struct process *p)
 {
 	memset(p, 0, sizeof(*p));
 	p->pid = (int32_t)e->head.tgid;
 	p->start = e->head.start;
 	p->parent = (int32_t)e->head.parent;
 	p->uid = e->head.uid;
-	path_show(&e->path, p->path, sizeof(p->path));
+	path_show(&e->path, believed, p->path, sizeof(p->path));
 	text_copy(p->cgroup, sizeof(p->cgroup), cgroup_of(s, e->head.cgroup));
 }
 
-/* the look that keeps an executable known whatever is put in its place later */
-static void look_at(struct who *w, const struct who_walk *e)
+/* The look that keeps an executable known whatever is put in its place later. Does its
+ * path name it? */
+static bool look_at(struct who *w, const struct who_walk *e)
 {
 	char path[PROGRAM_PATH_MAX];
-	bool news = false;
+	bool believed, news = false;
 	struct image *i;
 
 	if (!path_lookable(&e->path))
-		return;
+		return false;
 	i = image_get(w, &e->exe);
+	if (!i)
+		return false;
 	path_build(&e->path, path, sizeof(path));
-	if (i && image_look(w, i, path, &news) && news && i->programs)
+	believed = image_look(w, i, path, &news);
+	if (news && i->programs)
 		identity_refresh(w, i);
+	return believed;
 }
 
 /* NULL: it has no number yet, since it never made a socket */
@@ -119,8 +125,7 @@ static void on_exec_event(struct news *s, const struct who_exec *e)
 {
 	struct process p;
 
-	look_at(s->w, &e->what);
-	process_fill(s, &e->what, &p);
+	process_fill(s, &e->what, look_at(s->w, &e->what), &p);
 	path_args(e->args, MIN(e->args_len, (uint32_t)WHO_ARGS_MAX), p.args, sizeof(p.args));
 	processes_exec(s->w->processes, &p);
 	if (s->w->calls.exec)
@@ -134,8 +139,7 @@ static void on_walk(void *ctx, const void *record)
 	struct process p, now;
 	auto_close int dir = -1;
 
-	look_at(s->w, e);
-	process_fill(s, e, &p);
+	process_fill(s, e, look_at(s->w, e), &p);
 	dir = proc_open(p.pid);
 	if (dir >= 0 && proc_read(dir, &now) == 0)
 		text_copy(p.args, sizeof(p.args), now.args);

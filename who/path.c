@@ -30,14 +30,15 @@ bool path_lookable(const struct who_path *p)
 	return p->len > 0 && p->len <= WHO_NAMES_MAX && p->flags == 0;
 }
 
-void path_show(const struct who_path *p, char *out, size_t max)
+void path_show(const struct who_path *p, bool believed, char *out, size_t max)
 {
 	char plain[PROGRAM_PATH_MAX];
 	struct text t = text_into(out, max);
 
 	path_build(p, plain, sizeof(plain));
 	if (p->flags & WHO_PATH_PSEUDO) {
-		text_add(&t, plain[0] ? plain + 1 : "(no name)"); /* memfd:x, not /memfd:x */
+		/* memfd:x, not /memfd:x */
+		text_add(&t, plain[0] && plain[1] ? plain + 1 : "(no name)");
 		return;
 	}
 	if (p->flags & WHO_PATH_LOST)
@@ -45,6 +46,8 @@ void path_show(const struct who_path *p, char *out, size_t max)
 	text_add(&t, plain[0] ? plain : "(no name)");
 	if (p->flags & WHO_PATH_DELETED)
 		text_add(&t, " (deleted)");
+	else if (!believed)
+		text_add(&t, " (elsewhere)"); /* what has this path here is another file */
 }
 
 void path_args(const char *args, size_t len, char *out, size_t max)

@@ -170,8 +170,9 @@ void sweep_begin(struct who *w);
 /* path.c: pure */
 /* the names, root first; "" if there are none */
 void path_build(const struct who_path *p, char *out, size_t max);
-/* as people are shown it: "/x (deleted)", "memfd:x", ".../tail" */
-void path_show(const struct who_path *p, char *out, size_t max);
+/* as people are shown it: "/x", "/x (deleted)", "memfd:x", and where it is not believed,
+ * "/x (elsewhere)", ".../tail (elsewhere)" */
+void path_show(const struct who_path *p, bool believed, char *out, size_t max);
 bool path_lookable(const struct who_path *p);
 /* arguments as in memory -> joined by blanks, safe to show */
 void path_args(const char *args, size_t len, char *out, size_t max);

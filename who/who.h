@@ -38,8 +38,8 @@ int who_register_self(struct who *w, int32_t tgid);
 struct who_calls {
 	void *ctx;
 	/* a number was given to a program we have not met (before anything else about it);
-	 * and again, with the same serial, when it turns out to have another path (a hard
-	 * link): whoever keeps verdicts computes them anew */
+	 * and again, under a new serial, when another path of its file came to be known (a
+	 * hard link, or the first one that is believed): other rules may match it now */
 	void (*actor_new)(void *ctx, const struct program *p);
 	/* numbers to give back: nobody of the program lives; the callee frees what bears the
 	 * number (elements, conntrack) and then calls who_actor_free() */

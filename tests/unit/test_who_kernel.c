@@ -177,6 +177,40 @@ static void test_not_believed(void **state)
 	assert_false(p->known || p->believed);
 }
 
+/* in a mount namespace of its own anybody can have a file at any path */
+static void test_mount_namespace(void **state)
+{
+	char mine[512], theirs[512], ops[1200], shown[600];
+	const struct program *p;
+	struct process proc;
+	struct child c;
+	uint64_t serial;
+	uint32_t n;
+
+	(void)state;
+	keep(mine, lab_copy(&lab, "mine"));
+	keep(theirs, lab_copy(&lab, "theirs"));
+	snprintf(ops, sizeof(ops), "mountover %s %s udp", mine, theirs);
+	snprintf(shown, sizeof(shown), "%s (elsewhere)", theirs);
+	c = lab_spawn(&lab, mine, ops, 0);
+	p = who_actor(lab.who, number(lab_read(&c)));
+	lab_reap(&c);
+	assert_string_equal(p->path, shown);
+	assert_false(p->known || p->believed);
+	assert_int_not_equal(number(lab_run(&lab, theirs, "udp")), p->actor);
+	/* before, it was run as what it is: once that news is read it is known, by its own
+	 * path, and told anew, since other rules match it */
+	serial = p->serial;
+	n = p->actor;
+	lab_turn(&lab);
+	p = who_actor(lab.who, n);
+	assert_true(p->believed && p->serial != serial);
+	assert_string_equal(p->path, mine);
+	/* the process keeps the path it was started by */
+	assert_int_equal(who_process(lab.who, c.pid, &proc), 0);
+	assert_string_equal(proc.path, shown);
+}
+
 /* an upgrade between exec and first socket */
 static void test_looked_at_exec(void **state)
 {
@@ -547,6 +581,40 @@ static void test_many_at_once(void **state)
 	}
 }
 
+/* an instance within the scope of another: its marks are left alone, its daemon may mark */
+static void test_inner_instance(void **state)
+{
+	struct lab inner = lab;
+	char a[512];
+	struct child c;
+
+	(void)state;
+	keep(a, lab_copy(&lab, "inner"));
+	lab_who_open(&lab, lab.pins, false, 0);
+	snprintf(inner.cgroup, sizeof(inner.cgroup), "%.200s/inner", lab.cgroup);
+	snprintf(inner.pins, sizeof(inner.pins), "/sys/fs/bpf/scupper/who-inner");
+	inner.instance.magic = INSTANCE_MAGIC_MAIN + 1;
+	assert_int_equal(mkdir(inner.cgroup, 0755), 0);
+	inner.who = NULL;
+	lab_who_open(&inner, inner.pins, false, 0);
+
+	assert_int_equal(lab_run(&lab, a, "udp") >> 24, INSTANCE_MAGIC_MAIN);
+	assert_int_equal(lab_run(&inner, a, "udp") >> 24, INSTANCE_MAGIC_MAIN + 1);
+	assert_int_equal(lab_run(&inner, a, "bound") >> 24, INSTANCE_MAGIC_MAIN + 1);
+
+	c = lab_spawn(&lab, a, "wait setmark udp", 0); /* the inner one's daemon */
+	lab_read(&c);
+	assert_int_equal(who_register_self(inner.who, c.pid), 0);
+	lab_go(&c);
+	assert_int_equal(lab_read(&c), 0);
+	assert_int_not_equal(number(lab_read(&c)), ACTOR_SELF); /* no more than that */
+	lab_reap(&c);
+
+	lab_who_close(&inner, true);
+	rmdir(inner.cgroup);
+	lab_who_close(&lab, true);
+}
+
 static void test_closed(void **state)
 {
 	static const struct {
@@ -737,14 +805,15 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		WITH_WHO(test_two_programs), WITH_WHO(test_page_without_ring),
 		WITH_WHO(test_same_program), WITH_WHO(test_exec_changes),
-		WITH_WHO(test_script), WITH_WHO(test_not_believed),
+		WITH_WHO(test_script), WITH_WHO(test_not_believed), WITH_WHO(test_mount_namespace),
 		WITH_WHO(test_looked_at_exec), WITH_WHO(test_hard_links),
 		WITH_WHO(test_users), WITH_WHO(test_other_netns),
 		WITH_WHO(test_mark_refused), WITH_WHO(test_device_bit),
 		WITH_WHO(test_bind_guard), WITH_WHO(test_record), WITH_WHO(test_record_tcp),
 		WITH_WHO(test_from_user_space), WITH_WHO(test_many_at_once),
 		cmocka_unit_test(test_alive_before), cmocka_unit_test(test_pins),
-		cmocka_unit_test(test_no_gap), cmocka_unit_test(test_core_by_fork),
+		cmocka_unit_test(test_no_gap), cmocka_unit_test(test_inner_instance),
+		cmocka_unit_test(test_core_by_fork),
 		cmocka_unit_test(test_closed), cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_reclaim), cmocka_unit_test(test_taken_back),
 		cmocka_unit_test(test_borne_by_socket),

@@ -27,20 +27,22 @@ static void test_path(void **state)
 		size_t len;
 		uint32_t flags;
 		const char *plain, *shown;
-		bool lookable;
+		bool lookable, believed;
 	} cases[] = {
 		{ "leaf first", NAMES("curl\0bin\0usr"), 0, "/usr/bin/curl", "/usr/bin/curl",
-			true },
-		{ "below the root", NAMES("init"), 0, "/init", "/init", true },
+			true, true },
+		{ "another file's path", NAMES("curl\0bin\0usr"), 0, "/usr/bin/curl",
+			"/usr/bin/curl (elsewhere)", true, false },
+		{ "below the root", NAMES("init"), 0, "/init", "/init", true, true },
 		{ "deleted", NAMES("x\0tmp"), WHO_PATH_DELETED, "/tmp/x", "/tmp/x (deleted)",
-			false },
+			false, false },
 		{ "memfd", NAMES("memfd:small"), WHO_PATH_PSEUDO, "/memfd:small", "memfd:small",
-			false },
-		{ "only the tail", NAMES("x\0deep"), WHO_PATH_LOST, "/deep/x", ".../deep/x",
-			false },
-		{ "nothing", "", 0, 0, "", "(no name)", false },
-		{ "an empty name", NAMES("x\0\0usr"), 0, "/usr//x", "/usr//x", true },
-		{ "no NUL at the end", "curl\0usr", 8, 0, "/us/curl", "/us/curl", true },
+			false, false },
+		{ "only the tail", NAMES("x\0deep"), WHO_PATH_LOST, "/deep/x", ".../deep/x (elsewhere)",
+			false, false },
+		{ "nothing", "", 0, 0, "", "(no name) (elsewhere)", false, false },
+		{ "an empty name", NAMES("x\0\0usr"), 0, "/usr//x", "/usr//x", true, true },
+		{ "no NUL at the end", "curl\0usr", 8, 0, "/us/curl", "/us/curl", true, true },
 	};
 
 	(void)state;
@@ -51,7 +53,7 @@ static void test_path(void **state)
 		print_message("%s\n", cases[i].why);
 		path_build(&p, out, sizeof(out));
 		assert_string_equal(out, cases[i].plain);
-		path_show(&p, out, sizeof(out));
+		path_show(&p, cases[i].believed, out, sizeof(out));
 		assert_string_equal(out, cases[i].shown);
 		assert_int_equal(path_lookable(&p), cases[i].lookable);
 	}
@@ -66,7 +68,7 @@ static void test_path_bounds(void **state)
 	memset(&p, 'a', sizeof(p)); /* length, flags and every name */
 	path_build(&p, out, sizeof(out));
 	assert_int_equal(strlen(out), sizeof(out) - 1);
-	path_show(&p, small, sizeof(small));
+	path_show(&p, true, small, sizeof(small));
 	assert_int_equal(strlen(small), sizeof(small) - 1);
 	assert_false(path_lookable(&p));
 	memset(p.names, 0, sizeof(p.names));

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -152,6 +153,16 @@ static void exec_unlinked(const char *path)
 	_exit(96);
 }
 
+/* puts the next word's file over the one after it, for us alone, and runs that path */
+static void mount_over(void)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount(rest[0], rest[1], NULL, MS_BIND, NULL) < 0)
+		_exit(90);
+	rest++;
+	exec_rest(rest[0]);
+}
+
 static void fork_rest(void)
 {
 	int status;
@@ -265,6 +276,8 @@ int child_main(int argc, char **argv)
 			exec_rest(argv[i + 1]);
 		else if (strcmp(op, "threadexec") == 0)
 			thread_exec(argv[i + 1]);
+		else if (strcmp(op, "mountover") == 0)
+			mount_over();
 		else if (strcmp(op, "memfd") == 0)
 			exec_memfd();
 		else if (strcmp(op, "unlinked") == 0)
