@@ -145,7 +145,7 @@ def test_ttl_counts_down_and_negative_answers_are_kept(lab):
 def test_a_short_lived_name_stays_usable(lab):
     """TTL 1, asked again and again: every connection passes at its first SYN."""
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
-    with lab.capture("host 198.18.10.90") as wire:
+    with lab.capture_to(zones.SHORT4) as wire:
         for _ in range(30):
             assert gate.run("curl", "-4sSm5", "http://short.shop.test/").ok
         assert len(wire.syns()) == 30 and not wire.repeated_syns()

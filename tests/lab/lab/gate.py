@@ -45,7 +45,7 @@ def path_of(record):
 
 
 class Gate:
-    def __init__(self, lab, rules, default, conf):
+    def __init__(self, lab, rules, default, conf, scupperd="scupperd"):
         self.lab, self.world = lab, lab.world
         self.dir = lab.tmp / f"gate{len(lab.gates)}"
         self.rules_dir = self.dir / "rules.d"
@@ -59,7 +59,7 @@ class Gate:
                      **{key.replace("_", "-"): value for key, value in conf.items()}}
         self.file = self.dir / "scupper.conf"
         self.socket = pathlib.Path(self.conf["runtime-dir"]) / "control.sock"
-        self.scupperd = self.world.build / "scupperd"
+        self.scupperd = self.world.build / scupperd
         self.scupper = self.world.build / "scupper"
         self.daemon = None
         self.run, self.start = lab.inside.run, lab.inside.start

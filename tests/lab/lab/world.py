@@ -156,10 +156,12 @@ class Lab:
         self.ask, self.talk = world.tools / "ask", world.tools / "talk"
         self.gates = []
 
-    def scupperd(self, rules="", default="deny", expect_ready=True, **conf):
+    def scupperd(self, rules="", default="deny", expect_ready=True, brief=False, **conf):
         """A daemon that guards this story's cgroup. rules is one file's text or {file: text};
-        conf are keys of scupperd's configuration with _ for -."""
-        gate = Gate(self, rules, default, conf)
+        conf are keys of scupperd's configuration with _ for -. brief: one whose grants last
+        seconds, not minutes."""
+        program = "tests/lab/scupperd-brief" if brief else "scupperd"
+        gate = Gate(self, rules, default, conf, program)
         self.gates.append(gate)
         gate.start_daemon(expect_ready)
         return gate

@@ -15,6 +15,7 @@ NET4, NET6 = "198.18.0.0/16", "2001:db8:53::/64"
 ADS4, ADS6 = "198.18.66.6", "2001:db8:53::6666"
 NTP4, ECHO4, SSH4, BANNER4, WWW4 = (f"198.18.10.{n}" for n in (123, 7, 22, 25, 80))
 ASK4, SLOW4, OTHER4 = "198.18.20.1", "198.18.10.81", "198.18.10.99"
+SHORT4, FOUR4 = "198.18.10.90", "198.18.10.91"
 TTL = 30
 
 HEAD = f"""$ORIGIN .
@@ -56,7 +57,8 @@ def shop():
     for label, four in (("www", WWW4), ("ntp", NTP4), ("echo", ECHO4), ("ssh", SSH4),
                         ("banner", BANNER4), ("slow", SLOW4), ("*.ask", ASK4)):
         records.append(both(label, four))
-    records.append(both("short", "198.18.10.90", ttl=1))
+    records.append(both("short", SHORT4, ttl=1))
+    records.append(both("four", FOUR4, ttl=4))
     records.append(f"""
 good-alias IN CNAME www.shop.test.
 bad-alias IN CNAME x.ads.example.

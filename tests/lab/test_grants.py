@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A grant's time: asserted again by cache hits, outlived by the flows it let in.
+
+By a daemon whose grants last three seconds at least, where scupperd's last five minutes."""
+
+import re
+
+import pytest
+from lab import zones
+from lab.process import sh, wait_for
+
+pytestmark = pytest.mark.usefixtures("bpf")
+RULES = "allow /usr/bin/curl .shop.test\nallow /usr/bin/kdig .shop.test"
+
+
+def expires(lab, address):
+    """Seconds that the element for an address still has in the kernel, 0 if there is none."""
+    listed = sh("ip", "netns", "exec", lab.world.near.name, "nft", "list", "set", "inet",
+                "scupper", "pass4")
+    found = re.search(re.escape(address) + r" timeout \S+ expires (?:(\d+)s)?(?:(\d+)ms)?",
+                      listed)
+    return int(found[1] or 0) + int(found[2] or 0) / 1000 if found else 0
+
+
+def test_a_cache_hit_asserts_the_grant_again(lab):
+    gate = lab.scupperd(brief=True, rules=RULES)
+    left = []
+
+    def hit():
+        assert gate.run("kdig", "@127.0.0.53", "four.shop.test").status == "NOERROR"
+        assert lab.dns.queries() == ["four.shop.test"], "it was no cache hit"
+        left.append(expires(lab, zones.FOUR4))
+        return len(left) > 1 and left[-1] > left[-2]
+    wait_for(hit, "the grant to be lengthened by a cache hit", 6)
+
+
+def test_asking_again_keeps_a_short_lived_name_open(lab):
+    """TTL 1, seven seconds, far beyond one grant: every connection at its first SYN."""
+    gate = lab.scupperd(brief=True, rules=RULES)
+    passed = []
+    with lab.capture_to(zones.SHORT4) as wire:
+        def connects():
+            assert gate.run("curl", "-4sSm5", "http://short.shop.test/").ok
+            passed.append(1)
+            return len([n for n in lab.dns.queries() if n == "short.shop.test"]) >= 7
+        wait_for(connects, "seven lookups", 20)
+        assert len(wire.syns()) == len(passed) and not wire.repeated_syns()
+
+
+def test_a_running_flow_outlives_its_grant(lab):
+    gate = lab.scupperd(brief=True, rules=RULES)
+    got = lab.tmp / "got"
+    curl = gate.start("curl", "-4sS", "-o", got, "http://short.shop.test/slow")
+    wait_for(got.exists, "the download to begin")
+    # 200 KB a second: nine seconds, three times the grant
+    wait_for(lambda: got.stat().st_size > 1_800_000, "the download to go on", 20)
+    assert curl.running
+    if not expires(lab, zones.SHORT4):
+        with lab.capture_to(zones.SHORT4) as wire:
+            assert not gate.run("curl", "-sSm3", f"http://{zones.SHORT4}/").ok
+            assert not wire.packets(sport=80) and not wire.syns()
+    assert gate.run("curl", "-4sSm5", "http://short.shop.test/").ok
+    curl.stop()
+
+
+def test_an_expired_grant_means_a_new_lookup(lab):
+    gate = lab.scupperd(brief=True, rules=RULES)
+    assert gate.run("curl", "-4sSm5", "http://short.shop.test/").ok
+    wait_for(lambda: not expires(lab, zones.SHORT4), "the grant to end")
+    with lab.capture_to(zones.SHORT4) as wire:
+        assert not gate.run("curl", "-sSm3", f"http://{zones.SHORT4}/").ok
+        assert not wire.packets()
+        assert gate.run("curl", "-4sSm5", "http://short.shop.test/").ok
