@@ -63,11 +63,17 @@ static int drop_calls(void)
 
 int rights_drop(const struct rights *r, char *why, size_t why_max)
 {
+	bool have[ARRAY_LEN(kept)];
 	int e;
 
+	/* what we were not given cannot be kept: basic mode goes on without it */
+	capng_get_caps_process();
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		have[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]);
 	capng_clear(CAPNG_SELECT_BOTH);
 	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
-		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept[i]);
+		if (have[i])
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept[i]);
 	if (r->own_user)
 		e = capng_change_id((int)r->uid, (int)r->gid, CAPNG_DROP_SUPP_GRP);
 	else

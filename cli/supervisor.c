@@ -44,7 +44,7 @@ struct supervisor {
 	struct held held;
 	struct child core, web;
 	int signals, ready_fd;
-	bool ready, stop;
+	bool ready, stop, failed; /* failed: never came up */
 };
 
 static int run_web(struct held *h)
@@ -110,6 +110,11 @@ static void child_died(struct supervisor *s, struct child *c, int status)
 		c->deaths--;
 	}
 	c->deaths_ms[c->deaths++] = now;
+	if (c == &s->core && !s->ready && c->deaths == DEATHS_MAX) {
+		log_error("the core does not come up: see above; giving up");
+		s->failed = s->stop = true;
+		return;
+	}
 	if (c->deaths == DEATHS_MAX && now - c->deaths_ms[0] < DEATHS_WITHIN_MS)
 		c->start_at_ms = now + REST_MS;
 	else
@@ -294,10 +299,11 @@ int supervisor_run(const struct conf *conf, int ready_fd)
 	if (conf->closed && s->held.who)
 		log_notice("stopped; when-down=closed: what was decided stays in force, "
 			   "everything else stays refused (scupper down takes it away)");
-	held_close(&s->held, !conf->closed);
+	held_close(&s->held, !conf->closed || (s->failed && !s->held.after_fall));
 	close(s->signals);
+	r = s->failed;
 	free(s);
-	return 0;
+	return r;
 }
 
 int supervisor_down(const struct conf *conf, char *why, size_t why_max)

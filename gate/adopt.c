@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Sockets that existed before us. What a rule allows gets its element, then its mark (by
- * who/), then its old conntrack entry is deleted: it stands in another zone and would shift
- * the port. What a rule denies is ended. What only the default would deny goes on when the
+ * Sockets that existed before us. What a rule allows goes on: its conntrack entry is made the
+ * program's own, then it gets its mark (by who/). What a rule denies is ended. What only the default would deny goes on when the
  * daemon starts for the first time (nobody is cut off by installing it) and is ended when it
  * comes back after a fall.
  */
 #include "gate/internal.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "who/diag.h"
 
@@ -26,54 +26,51 @@ struct adoptee {
 	struct gate *g;
 	who_answer answer;
 	void *token;
-	struct ct_flow flow; /* its entry from before: no zone */
+	struct instance instance;
+	struct ct_flow flow;
 };
 
-static int drop_old_entry(void *ctx)
+static int move_entry(void *ctx)
 {
 	struct adoptee *a = ctx;
 
-	ct_delete_tuple(&a->flow, 0);
-	return 0;
+	return ct_adopt(&a->instance, &a->flow);
 }
 
-static void free_adoptee(void *ctx, int r)
-{
-	(void)r; /* none, or gone */
-	free(ctx);
-}
-
-static void opened(void *ctx, int r)
+static void moved(void *ctx, int r)
 {
 	struct adoptee *a = ctx;
 
-	a->answer(a->token, r < 0 ? WHO_LEAVE : WHO_MARK);
-	if (r < 0 || kernel_call(a->g, drop_old_entry, a, free_adoptee) < 0)
-		free(a);
+	if (r < 0)
+		log_warning("a connection from before cannot be taken over, it will end: %s",
+			strerror(-r));
+	a->answer(a->token, WHO_MARK);
+	free(a);
 }
 
-static void open_for(struct gate *g, const struct who_socket *s, who_answer answer,
-	void *token, uint32_t rule)
+/* its conntrack entry first, then the mark: the other way round its next packet is refused */
+static void let_on(struct gate *g, const struct who_socket *s, bool inbound,
+	who_answer answer, void *token)
 {
-	struct nft_element el = { .set = NFT_PASS_SVC, .actor = s->program->actor,
-		.addr = s->peer, .proto = s->proto, .port = s->pport,
-		.timeout_ms = GRANT_LEAST_MS, .rule = rule };
 	struct adoptee *a = calloc(1, sizeof(*a));
-	struct batch *b = batch_new(g);
 
-	if (!a || !b) {
-		free(a);
-		batch_send(b, NULL, NULL);
-		answer(token, WHO_LEAVE);
+	if (!a) {
+		answer(token, WHO_MARK);
 		return;
 	}
-	a->g = g;
-	a->answer = answer;
-	a->token = token;
-	a->flow = (struct ct_flow){ .src = s->local, .dst = s->peer, .sport = s->lport,
-		.dport = s->pport, .proto = s->proto };
-	batch_put(b, &el);
-	batch_send(b, opened, a);
+	*a = (struct adoptee){ .g = g, .answer = answer, .token = token,
+		.instance = *g->conf.instance };
+	a->flow = (struct ct_flow){
+		.actor = s->program->actor,
+		.inbound = inbound,
+		.src = inbound ? s->peer : s->local,
+		.dst = inbound ? s->local : s->peer,
+		.sport = inbound ? s->pport : s->lport,
+		.dport = inbound ? s->lport : s->pport,
+		.proto = s->proto,
+	};
+	if (kernel_call(g, move_entry, a, moved) < 0)
+		moved(a, -ENOMEM);
 }
 
 /* a connection that came to a port where somebody listens was accepted, not made */
@@ -93,6 +90,7 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 	struct gate *g = ad->g;
 	struct target to = { .addr = &s->peer, .port = s->pport, .proto = s->proto,
 		.dir = FLOW_OUT };
+	bool inbound;
 	struct decision d;
 
 	actor_of(g, s->program);
@@ -100,14 +98,15 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 		answer(token, WHO_MARK);
 		return;
 	}
-	if (accepted(g, s)) {
+	inbound = accepted(g, s);
+	if (inbound) {
 		to.dir = FLOW_IN;
 		to.port = s->lport;
 	}
 	ruleset_decide(g->rules, s->program, &to, clock_unix_ms() / 1000, &d);
 	if (d.verdict == VERDICT_ALLOW ||
 		(d.reason == REASON_DEFAULT && g->conf.first_start))
-		open_for(g, s, answer, token, d.rule);
+		let_on(g, s, inbound, answer, token);
 	else
 		answer(token, WHO_END);
 }

@@ -287,6 +287,10 @@ static void may_ask(struct pass *p)
 		clock_unix_ms() / 1000, &d);
 	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT && own_reverse(p))
 		d = (struct decision){ .verdict = VERDICT_ALLOW, .reason = REASON_FACTORY };
+	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT &&
+		host_covers("localhost", p->q->q.name)) /* leads nowhere but here */
+		d = (struct decision){ .verdict = VERDICT_UNDECIDED,
+			.reason = REASON_FACTORY };
 	p->at_name = d.verdict;
 	pass_decided(p, &d);
 	if (d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_UNDECIDED)

@@ -111,7 +111,7 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		to.local_name = rules_local_name(gr->name);
 	}
 	ruleset_decide(g->rules, p, &to, v->now_s, &d);
-	return d.verdict == VERDICT_ALLOW;
+	return d.verdict == VERDICT_ALLOW || (f->adopted && d.reason == REASON_DEFAULT);
 }
 
 static void review_free(struct review *v)

@@ -18,6 +18,7 @@ struct ct_flow {
 	uint8_t proto;
 	bool inbound;               /* dst is this machine's, the mark the listener's */
 	bool ended;                 /* NEW or DESTROY */
+	bool adopted;               /* older than the daemon, let on by ct_adopt() */
 	bool redirected;            /* dst was translated, by whoever did it */
 	uint32_t id;                /* the kernel's, of this entry; 0 not known */
 	uint64_t rx, tx;            /* 0 without accounting, and in NEW */
@@ -46,6 +47,11 @@ int ct_dump(const struct instance *instance, struct ct_flow **out, size_t *n);
 /* One exact entry by original tuple, in that zone (0: none). -ENOENT: there is none, or
  * f->id is another's. */
 int ct_delete_tuple(const struct ct_flow *f, uint32_t zone);
+/* A connection from before becomes f->actor's: its entry stands in no zone and has no mark,
+ * so its next packet would be refused. One that was made here (f as the program's side sees
+ * it) gets a new entry in the actor's zone; one that came in (f->inbound, f->src is the
+ * peer) keeps its entry and gets the mark. Do it before the socket is marked. */
+int ct_adopt(const struct instance *instance, const struct ct_flow *f);
 /* At start: entries to port 53 of anybody that bear no instance's mark and stand in no zone
  * of their own, so that none keeps its old server. Returns how many. */
 int ct_delete_dns(void);

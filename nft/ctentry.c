@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
@@ -187,6 +188,7 @@ bool ct_entry_flow(const struct ct_entry *e, const struct instance *instance,
 		.dport = e->orig.dport,
 		.proto = e->orig.proto,
 		.ended = e->ended,
+		.adopted = e->mark & CTMARK_ADOPTED,
 		.redirected = e->status & IPS_DST_NAT,
 		.id = e->id,
 	};
@@ -274,6 +276,56 @@ static void put_proto(struct nlmsghdr *h, const struct ct_tuple *t)
 		mnl_attr_put_u16(h, CTA_PROTO_DST_PORT, htons(t->dport));
 	}
 	mnl_attr_nest_end(h, nest);
+}
+
+static void put_tuple(struct nlmsghdr *h, uint16_t attr, const struct ct_tuple *t)
+{
+	struct nlattr *nest = mnl_attr_nest_start(h, attr);
+
+	put_ip(h, t);
+	put_proto(h, t);
+	if (t->zone)
+		mnl_attr_put_u16(h, CTA_TUPLE_ZONE, htons(t->zone));
+	mnl_attr_nest_end(h, nest);
+}
+
+/* nothing is known of its windows: let every sequence number be right */
+static void put_tcp_established(struct nlmsghdr *h)
+{
+	static const struct nf_ct_tcp_flags liberal = { .flags = IP_CT_TCP_FLAG_BE_LIBERAL,
+		.mask = IP_CT_TCP_FLAG_BE_LIBERAL };
+	struct nlattr *info = mnl_attr_nest_start(h, CTA_PROTOINFO);
+	struct nlattr *tcp = mnl_attr_nest_start(h, CTA_PROTOINFO_TCP);
+
+	mnl_attr_put_u8(h, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+	mnl_attr_put(h, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, sizeof(liberal), &liberal);
+	mnl_attr_put(h, CTA_PROTOINFO_TCP_FLAGS_REPLY, sizeof(liberal), &liberal);
+	mnl_attr_nest_end(h, tcp);
+	mnl_attr_nest_end(h, info);
+}
+
+enum { TCP_TIMEOUT_S = 432000, OTHER_TIMEOUT_S = 120 }; /* the kernel's own defaults */
+
+struct nlmsghdr *ct_tuple_put_entry(void *buf, const struct ct_tuple *t, uint32_t mark,
+	bool create)
+{
+	const struct ct_tuple back = { .src = t->dst, .dst = t->src, .sport = t->dport,
+		.dport = t->sport, .proto = t->proto };
+	struct nlmsghdr *h = put_header(buf, IPCTNL_MSG_CT_NEW, pf(&t->src));
+	bool tcp = t->proto == IPPROTO_TCP;
+
+	put_tuple(h, CTA_TUPLE_ORIG, t);
+	mnl_attr_put_u32(h, CTA_MARK, htonl(mark));
+	if (!create)
+		return h;
+	h->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
+	put_tuple(h, CTA_TUPLE_REPLY, &back);
+	mnl_attr_put_u32(h, CTA_STATUS,
+		htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
+	mnl_attr_put_u32(h, CTA_TIMEOUT, htonl(tcp ? TCP_TIMEOUT_S : OTHER_TIMEOUT_S));
+	if (tcp)
+		put_tcp_established(h);
+	return h;
 }
 
 struct nlmsghdr *ct_tuple_put_delete(void *buf, const struct ct_tuple *t, uint32_t id)

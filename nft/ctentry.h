@@ -38,6 +38,10 @@ bool ct_entry_flow(const struct ct_entry *e, const struct instance *instance,
 /* requests, in a buffer of ASK_REQUEST_MAX */
 struct nlmsghdr *ct_entry_put_dump(void *buf);
 struct nlmsghdr *ct_entry_put_delete(void *buf, const struct ct_entry *e);
+/* a new entry, both ways seen, that no window is known of; without create only its mark is
+ * written to the one that stands */
+struct nlmsghdr *ct_tuple_put_entry(void *buf, const struct ct_tuple *t, uint32_t mark,
+	bool create);
 /* by tuple; id 0: whichever entry stands there */
 struct nlmsghdr *ct_tuple_put_delete(void *buf, const struct ct_tuple *t, uint32_t id);
 

@@ -130,6 +130,49 @@ int ct_delete_tuple(const struct ct_flow *f, uint32_t zone)
 	return r;
 }
 
+enum { ADOPT_TRIES = 4 };
+
+static int adopt(struct ask *a, const struct ct_tuple *t, uint32_t mark, bool inbound)
+{
+	struct ct_tuple before = *t;
+	char buf[ASK_REQUEST_MAX];
+	int r;
+
+	if (inbound) {
+		r = ask_ack(a, ct_tuple_put_entry(buf, t, mark, false));
+		return r == -ENOENT ? ask_ack(a, ct_tuple_put_entry(buf, t, mark, true)) : r;
+	}
+	/* a packet in between makes the old entry again, or its mirror image */
+	r = -EEXIST;
+	for (int i = 0; r == -EEXIST && i < ADOPT_TRIES; i++) {
+		before.zone = 0;
+		ask_ack(a, ct_tuple_put_delete(buf, &before, 0));
+		if (i > 0) {
+			struct ct_tuple mirror = { .src = t->dst, .dst = t->src,
+				.sport = t->dport, .dport = t->sport, .proto = t->proto };
+
+			ask_ack(a, ct_tuple_put_delete(buf, &mirror, 0));
+		}
+		r = ask_ack(a, ct_tuple_put_entry(buf, t, mark, true));
+	}
+	return r;
+}
+
+int ct_adopt(const struct instance *instance, const struct ct_flow *f)
+{
+	const struct ct_tuple tuple = { .src = f->src, .dst = f->dst, .sport = f->sport,
+		.dport = f->dport, .proto = f->proto,
+		.zone = (uint16_t)(f->inbound ? 0 : instance_zone(instance, f->actor)) };
+	struct ask a = { 0 };
+	int r = ask_open(NETLINK_NETFILTER, &a);
+
+	if (r < 0)
+		return r;
+	r = adopt(&a, &tuple, instance_mark(instance, f->actor) | CTMARK_ADOPTED, f->inbound);
+	ask_close(&a);
+	return r;
+}
+
 int ct_delete_dns(void)
 {
 	struct taking t = { 0 };
