@@ -2,7 +2,7 @@
  *
  * Theory of operation: one poll loop over a signalfd and the core's ready pipe. A child that
  * dies is started again at once; one that dies five times within ten seconds is given a
- * quarter of a second's rest each time, so that a crash in a circle is loud and not a busy loop. On
+ * tenth of a second's rest each time, so that a crash in a circle is loud and not a busy loop. On
  * SIGTERM or SIGINT both children end first; with when-down=open everything of ours is then
  * taken out of the kernel, with closed the table and the links stay and go on refusing.
  */
@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEATHS_MAX = 5, DEATHS_WITHIN_MS = 10000, REST_MS = 250, END_WAIT_MS = 5000 };
+enum { DEATHS_MAX = 5, DEATHS_WITHIN_MS = 10000, REST_MS = 100, END_WAIT_MS = 5000 };
 
 struct child {
 	const char *name;
