@@ -42,6 +42,15 @@ enum flow_state { FLOW_NEW, FLOW_LIVE, FLOW_DONE, FLOW_REFUSED };
 
 enum { FLOW_ANSWERS_MAX = 8 };
 
+/* where an address is said to be (geo/): "" and 0 where nobody knows */
+struct geo_tag {
+	char country[3];   /* ISO 3166-1 alpha-2, upper case */
+	char continent[3]; /* AF AN AS EU NA OC SA */
+	uint32_t asn;
+	char as_name[64];
+	char city[48];
+};
+
 struct flow {
 	uint64_t id;      /* counts up from the daemon's start */
 	int64_t start_ms, end_ms;
@@ -68,7 +77,11 @@ struct flow {
 	uint32_t took_us;
 	uint8_t nanswers;
 	struct addr answers[FLOW_ANSWERS_MAX];
-	uint64_t rx, tx;
+	uint8_t watched;  /* mode=watch: the verdict is what it would have been */
+	uint8_t first;    /* the first contact of a program that was never seen before */
+	uint64_t rx, tx;  /* bytes to and from the program, IP headers and all */
+	uint64_t rx_packets, tx_packets;
+	struct geo_tag geo; /* of addr; a hint, not truth */
 	char name[HOST_MAX];
 	char other[HOST_MAX]; /* the denied CNAME target, where reason is REASON_CNAME */
 };

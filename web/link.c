@@ -21,6 +21,14 @@ size_t link_size(uint16_t type)
 		return BODY(rule_remove);
 	case LINK_EXPLAIN:
 		return BODY(explain);
+	case LINK_RULE_CHANGE:
+		return BODY(rule_change);
+	case LINK_FILTER:
+		return BODY(filter);
+	case LINK_WATCHERS:
+		return BODY(watchers);
+	case LINK_BYTES:
+		return BODY(bytes);
 	case LINK_STATUS:
 		return BODY(status);
 	case LINK_RULE:
@@ -74,7 +82,9 @@ static bool flow_good(const struct flow *f)
 		if (!addr_good(&f->answers[i]))
 			return false;
 	}
-	return addr_good(&f->addr) && ENDS(f->name) && ENDS(f->other);
+	return f->watched <= 1 && f->first <= 1 && ENDS(f->geo.country) &&
+		ENDS(f->geo.continent) && ENDS(f->geo.as_name) && ENDS(f->geo.city) &&
+		addr_good(&f->addr) && ENDS(f->name) && ENDS(f->other);
 }
 
 static bool rule_good(const struct link_rule *r)
@@ -94,9 +104,11 @@ static bool status_good(const struct link_status *s)
 {
 	bool texts = ENDS(s->version) && ENDS(s->instance) && ENDS(s->mode) &&
 		ENDS(s->scope) && ENDS(s->when_down) && ENDS(s->default_out) &&
-		ENDS(s->default_in) && ENDS(s->why) && ENDS(s->nss) && ENDS(s->rule_errors);
+		ENDS(s->default_in) && ENDS(s->why) && ENDS(s->nss) &&
+		ENDS(s->rule_errors) && ENDS(s->geo_country) && ENDS(s->geo_city) &&
+		ENDS(s->geo_asn) && ENDS(s->history);
 
-	if (!texts || s->bpf > 1 || s->table > 1 || s->persist > 1 ||
+	if (!texts || s->filter > FILTER_BLOCK || s->accounting > 1 || s->bpf > 1 || s->table > 1 || s->persist > 1 ||
 		s->nupstreams > LINK_UPSTREAMS_MAX)
 		return false;
 	for (unsigned i = 0; i < s->nupstreams; i++) {
@@ -116,6 +128,14 @@ static bool body_good(const struct link_any *m)
 		return true;
 	case LINK_RULE_ADD:
 		return ENDS(m->u.rule_add.text);
+	case LINK_RULE_CHANGE:
+		return ENDS(m->u.rule_change.text);
+	case LINK_FILTER:
+		return m->u.filter.mode <= FILTER_BLOCK;
+	case LINK_WATCHERS:
+		return true;
+	case LINK_BYTES:
+		return m->u.bytes.n <= LINK_BYTES_MAX;
 	case LINK_EXPLAIN:
 		return ENDS(m->u.explain.who) && ENDS(m->u.explain.what);
 	case LINK_STATUS:

@@ -22,6 +22,9 @@ enum link_type {
 	LINK_RULE_ADD,    /* struct link_rule_add */
 	LINK_RULE_REMOVE, /* struct link_rule_remove */
 	LINK_EXPLAIN,     /* struct link_explain */
+	LINK_RULE_CHANGE, /* struct link_rule_change: another text for an own rule */
+	LINK_FILTER,      /* struct link_filter: pause, resume, block */
+	LINK_WATCHERS,    /* struct link_watchers: how many listen to live traffic now */
 	/* core to web */
 	LINK_STATUS,      /* struct link_status */
 	LINK_RULE,        /* struct link_rule */
@@ -29,6 +32,8 @@ enum link_type {
 	LINK_DONE,        /* struct link_done */
 	LINK_PROGRAM,     /* struct link_program: before the first flow that names it */
 	LINK_FLOW,        /* struct link_flow: new, or again with the same id when it changed */
+	LINK_BYTES,       /* struct link_bytes: counters of live flows, once a second while
+			   * somebody watches */
 };
 
 enum { LINK_RULE_TEXT_MAX = 1024, LINK_WHO_MAX = 800, LINK_BODY_MAX = 8192 };
@@ -56,6 +61,33 @@ struct link_rule_remove {
 struct link_explain {
 	char who[LINK_WHO_MAX];  /* path[+uid:N], "unknown" */
 	char what[512];          /* host or address, [:port[/proto]] */
+};
+
+struct link_rule_change {
+	uint32_t id;
+	uint32_t uid;
+	char text[LINK_RULE_TEXT_MAX];
+};
+
+enum link_filter_mode { FILTER_ON, FILTER_PAUSED, FILTER_BLOCK };
+struct link_filter {
+	uint8_t mode;      /* enum link_filter_mode */
+	uint8_t pad[3];
+	uint32_t uid;
+	int64_t until_s;   /* Unix time at which it is ON again; 0: until told */
+};
+
+struct link_watchers {
+	uint32_t n;
+};
+
+enum { LINK_BYTES_MAX = 100 };
+struct link_bytes {
+	uint32_t n;
+	uint32_t pad;
+	struct link_count {
+		uint64_t id, rx, tx, rx_packets, tx_packets;
+	} at[LINK_BYTES_MAX];
 };
 
 struct link_text {
@@ -122,6 +154,12 @@ struct link_status {
 	uint64_t queries, denied, cached, shared, kernel_failed, unknown, outside, flows,
 		refused, execs, ring_lost, events_lost, core_restarts, rss_kb;
 	char rule_errors[1024];  /* of rule files: file:line:column: what */
+	uint8_t filter;          /* enum link_filter_mode */
+	uint8_t accounting;      /* bytes are counted */
+	int64_t filter_until_s;
+	char geo_country[256], geo_city[256], geo_asn[256]; /* file and build date, or "" */
+	char history[256];       /* what is wrong with it, or "" */
+	uint64_t history_bytes, history_lost;
 };
 
 struct link_any {
@@ -131,6 +169,10 @@ struct link_any {
 		struct link_rule_add rule_add;
 		struct link_rule_remove rule_remove;
 		struct link_explain explain;
+		struct link_rule_change rule_change;
+		struct link_filter filter;
+		struct link_watchers watchers;
+		struct link_bytes bytes;
 		struct link_text text;
 		struct link_done done;
 		struct link_rule rule;
