@@ -205,26 +205,50 @@ static void on_table_lost(void *ctx)
 	uv_timer_start(&c->rebuild, on_rebuild, 0, 0);
 }
 
-static void change_done(struct book_change *ch, int r, uint32_t id, const char *error)
-{
-	struct core *c = ch->ctx;
+struct change {
+	struct book_change book; /* first */
+	uint32_t id;
+};
 
-	serve_done(c->serve, ch->seq, r, id, error);
+/* the kernel has it: what was asked for holds now */
+static void change_holds(void *ctx, int r)
+{
+	struct change *ch = ctx;
+	struct core *c = ch->book.ctx;
+
+	(void)r; /* what the kernel refused was logged by the review */
+	if (c->serve)
+		serve_done(c->serve, ch->book.seq, 0, ch->id, NULL);
+	free(ch);
+}
+
+static void change_done(struct book_change *b, int r, uint32_t id, const char *error)
+{
+	struct change *ch = container_of(b, struct change, book);
+	struct core *c = b->ctx;
+
+	ch->id = id;
+	if (r == 0) {
+		gate_after(c->gate, change_holds, ch);
+		return;
+	}
+	if (c->serve)
+		serve_done(c->serve, b->seq, r, id, error);
 	free(ch);
 }
 
 static struct book_change *change_new(struct core *c, uint32_t seq)
 {
-	struct book_change *ch = calloc(1, sizeof(*ch));
+	struct change *ch = calloc(1, sizeof(*ch));
 
 	if (!ch) {
 		serve_done(c->serve, seq, -ENOMEM, 0, "no memory");
 		return NULL;
 	}
-	ch->done = change_done;
-	ch->ctx = c;
-	ch->seq = seq;
-	return ch;
+	ch->book.done = change_done;
+	ch->book.ctx = c;
+	ch->book.seq = seq;
+	return &ch->book;
 }
 
 static void on_rule_add(void *ctx, const char *text, uint32_t seq)
@@ -485,8 +509,11 @@ static int open_listeners(struct core *c)
 	return r;
 }
 
-static void say_ready(struct core *c)
+static void say_ready(void *ctx, int r)
 {
+	struct core *c = ctx;
+
+	(void)r;
 	if (write(c->held->ready[1], "r", 1) < 0)
 		log_warning("the supervisor does not hear us: %s", strerror(errno));
 }
@@ -498,7 +525,7 @@ static void on_adopted(void *ctx, unsigned found)
 	c->adopted = true;
 	if (found)
 		log_info("%u sockets that existed before are judged", found);
-	say_ready(c);
+	gate_after(c->gate, say_ready, c);
 }
 
 static void on_term(uv_signal_t *s, int signum)
@@ -604,7 +631,7 @@ int core_main(struct held *h)
 	if (open_all(&c) < 0)
 		return EXIT_BAD;
 	if (h->restarts || gate_adopt(c.gate, on_adopted, &c) < 0)
-		say_ready(&c);
+		gate_after(c.gate, say_ready, &c);
 	uv_run(&c.loop, UV_RUN_DEFAULT);
 	close_all(&c);
 	return 0;

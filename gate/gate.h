@@ -63,6 +63,8 @@ void gate_close(struct gate *g); /* NULL is fine */
  * taken, and live flows that no rule covers any more are ended. */
 void gate_rules_set(struct gate *g, struct ruleset *rs);
 const struct ruleset *gate_rules(const struct gate *g);
+/* done when the kernel has taken everything given to it so far: what was decided holds */
+void gate_after(struct gate *g, void (*done)(void *ctx, int r), void *ctx);
 
 /* listener_take for both listeners: redirected (private) and plain */
 void gate_take_redirected(void *gate, struct dns_query *q);

@@ -114,6 +114,18 @@ int kernel_call(struct gate *g, int (*call)(void *ctx), void *ctx,
 	return 0;
 }
 
+static int nothing(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+void gate_after(struct gate *g, void (*done)(void *ctx, int r), void *ctx)
+{
+	if (kernel_call(g, nothing, ctx, done) < 0)
+		done(ctx, -ENOMEM);
+}
+
 void batch_take_grant(struct batch *b, struct gate *g, const struct grant *gr)
 {
 	struct nft_element el;

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-enum { SOCKET_BUFFER = 4 << 20, BACKLOG = 256 };
+enum { SOCKET_BUFFER = 16 << 20, BACKLOG = 256 };
 
 static void listener_maybe_free(struct listener *l)
 {

@@ -29,7 +29,7 @@ struct dns_query {
 typedef void (*listener_take)(void *ctx, struct dns_query *query);
 
 /* Opens (bind, listen) for the supervisor: -EADDRINUSE names no culprit, see diag.h.
- * UDP without SO_REUSEADDR; IPv6 with IPV6_FREEBIND and V6ONLY; buffers 4 MB; mark is put
+ * UDP without SO_REUSEADDR; IPv6 with IPV6_FREEBIND and V6ONLY; buffers 16 MB; mark is put
  * on the sockets by SO_MARK where not 0. out[0] UDP, out[1] TCP. */
 int listener_sockets(const struct addr *at, uint16_t port, uint32_t mark, int out[static 2]);
 
