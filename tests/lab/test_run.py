@@ -90,3 +90,13 @@ def test_beside_a_daemon_that_guards_the_machine(lab, run):
     done = run("--allow", ".shop.test", "--", "curl", "-4sSm5", "http://www.shop.test/")
     assert done.ok, done
     assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+
+
+def test_quickstart_sets_up_and_runs(lab):
+    """The README's first command, from the tree this build belongs to."""
+    top = lab.world.build.parent
+    if not (top / "quickstart").exists():
+        pytest.skip("needs a build in ./build of the source tree")
+    done = lab.direct.run(top / "quickstart", "run", "--allow", ".shop.test", "--", "curl",
+                          "-4sSm5", "http://www.shop.test/", timeout=120)
+    assert done.ok and "hello" in done.out and "www.shop.test" in done.err, done
