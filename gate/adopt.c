@@ -76,12 +76,8 @@ static void let_on(struct gate *g, const struct who_socket *s, bool inbound,
 /* a connection that came to a port where somebody listens was accepted, not made */
 static bool accepted(struct gate *g, const struct who_socket *s)
 {
-	struct diag_tuple t = { .local = s->local, .lport = s->lport,
-		.peer = { .family = s->local.family }, .proto = s->proto };
-	struct diag_socket found;
-
 	return s->proto == IPPROTO_TCP && g->parts.diag &&
-	       diag_find(g->parts.diag, &t, &found) == 0;
+	       diag_listens(g->parts.diag, &s->local, s->lport);
 }
 
 static void judge(void *ctx, const struct who_socket *s, who_answer answer, void *token)

@@ -170,6 +170,19 @@ uint32_t net_port(int fd)
 	return at.nl_pid;
 }
 
+/* from the kernel alone: another process with CAP_NET_ADMIN may write to our port too */
+static ssize_t receive(int fd, void *bytes, size_t max, int flags)
+{
+	for (;;) {
+		struct sockaddr_nl from = { 0 };
+		socklen_t size = sizeof(from);
+		ssize_t n = recvfrom(fd, bytes, max, flags, (struct sockaddr *)&from, &size);
+
+		if (n < 0 || from.nl_pid == 0)
+			return n;
+	}
+}
+
 void net_drain(int fd)
 {
 	uint8_t bytes[64];
@@ -199,7 +212,7 @@ static int receive_verdict(int fd, struct reply *r)
 	_Alignas(struct nlmsghdr) uint8_t bytes[8192];
 
 	while (!r->ended) {
-		ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		ssize_t n = receive(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 		if (n >= 0)
 			reply_read(r, bytes, (size_t)n);
@@ -274,7 +287,7 @@ int net_ask(int fd, struct nlmsghdr *m, int (*each)(const struct nlmsghdr *m, vo
 	net_drain(fd);
 	r = send_all(fd, m, m->nlmsg_len);
 	while (r >= 0 && !a.ended) {
-		ssize_t n = recv(fd, bytes, DUMP_ROOM, 0);
+		ssize_t n = receive(fd, bytes, DUMP_ROOM, 0);
 		const struct nlmsghdr *got;
 		size_t at = 0;
 

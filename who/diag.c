@@ -96,6 +96,20 @@ static int take_replies(struct diag *d, const struct talk *t, size_t len)
 	return more < 0 ? more : 1;
 }
 
+/* from the kernel alone: another process with CAP_NET_ADMIN may write to our port too */
+static ssize_t receive(struct diag *d)
+{
+	for (;;) {
+		struct sockaddr_nl from = { 0 };
+		socklen_t size = sizeof(from);
+		ssize_t n = recvfrom(mnl_socket_get_fd(d->nl), d->reply, sizeof(d->reply), 0,
+			(struct sockaddr *)&from, &size);
+
+		if (n < 0 || from.nl_pid == 0)
+			return n;
+	}
+}
+
 static int talk(struct diag *d, int len, const struct talk *t)
 {
 	int r = 1;
@@ -105,7 +119,7 @@ static int talk(struct diag *d, int len, const struct talk *t)
 	if (mnl_socket_sendto(d->nl, d->request, (size_t)len) < 0)
 		return -errno;
 	while (r > 0) {
-		ssize_t n = mnl_socket_recvfrom(d->nl, d->reply, sizeof(d->reply));
+		ssize_t n = receive(d);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -138,6 +152,18 @@ int diag_find(struct diag *d, const struct diag_tuple *t, struct diag_socket *ou
 		return -ENOENT;
 	*out = got.socket;
 	return 0;
+}
+
+bool diag_listens(struct diag *d, const struct addr *at, uint16_t port)
+{
+	struct diag_tuple t = { .local = *at, .lport = port,
+		.peer = { .family = at->family }, .proto = IPPROTO_TCP };
+	struct sockdiag_reply got = { .seq = 0 };
+	struct talk one = { .proto = t.proto, .each = keep_reply, .ctx = &got };
+
+	return talk(d, sockdiag_find(d->request, ++d->seq, &t), &one) == 0 &&
+	       got.kind == SOCKDIAG_SOCKET && got.tuple.lport == port &&
+	       got.socket.state == SOCKDIAG_LISTEN;
 }
 
 struct holder {

@@ -33,6 +33,8 @@ void diag_close(struct diag *d); /* NULL is fine */
  * has it open (not accepted yet, or closed with data under way); uid says nothing then.
  * Waits for the kernel alone: microseconds. */
 int diag_find(struct diag *d, const struct diag_tuple *t, struct diag_socket *out);
+/* does anybody listen (TCP) where a connection to this address and port would end? */
+bool diag_listens(struct diag *d, const struct addr *at, uint16_t port);
 /* pid that has the socket inode open: tgid, or -ENOENT. prefer: looked at first, or 0.
  * cgroup: only below it (a cgroup2 directory), or NULL. The first that is found: several
  * may hold one. Walks /proc: milliseconds; never on the loop in BPF mode. */

@@ -180,6 +180,33 @@ def test_before_the_daemon_and_after(lab):
     before.stop()
 
 
+ECHO = """import socket
+s = socket.create_server(("{}", 4001))
+print("ready", flush=True)
+c, _ = s.accept()
+while d := c.recv(100):
+    c.sendall(d)
+"""
+
+
+@pytest.mark.parametrize("default_in", ["allow", "deny"])
+def test_a_session_that_came_in_before(lab, default_in):
+    """It was accepted, not made: the inbound default speaks, and at a first start nobody is
+    cut off."""
+    server = lab.direct_inside.start("/usr/bin/python3", "-c", ECHO.format(zones.NEAR4))
+    server.wait_out("ready")
+    peer = lab.world.holders.start(lab.talk, "hold-tcp", zones.NEAR4, "4001")
+    peer.wait_out("connected")
+    gate = lab.scupperd(default_in=default_in)
+    peer.say("still here")
+    peer.wait_out("still here")
+    gate.rule_add("deny /nobody .shop.test")  # a review must not end it either
+    peer.say("and still")
+    peer.wait_out("and still")
+    peer.stop()
+    server.stop()
+
+
 def test_before_the_daemon_but_denied(lab):
     """What a rule denies is ended, also where it began before the daemon."""
     before = lab.direct_inside.start(lab.talk, "hold-tcp", zones.ECHO4, "7")

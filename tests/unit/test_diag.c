@@ -346,6 +346,31 @@ static void ends_mptcp(void **state)
 
 /* ----- who listens ----- */
 
+static void listens(void **state)
+{
+	struct addr any = addr("0.0.0.0"), at = addr("127.0.0.1");
+	struct sockaddr_storage ss;
+	socklen_t len = (socklen_t)addr_to_sockaddr(&any, 0, &ss);
+	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint16_t port, own;
+
+	(void)state;
+	assert_int_equal(bind(server, (struct sockaddr *)&ss, len), 0);
+	assert_int_equal(listen(server, 1), 0);
+	assert_int_equal(getsockname(server, (struct sockaddr *)&ss, &len), 0);
+	assert_int_equal(addr_from_sockaddr((struct sockaddr *)&ss, &any, &port), 0);
+	len = (socklen_t)addr_to_sockaddr(&at, port, &ss);
+	assert_int_equal(connect(client, (struct sockaddr *)&ss, len), 0);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&ss, &len), 0);
+	assert_int_equal(addr_from_sockaddr((struct sockaddr *)&ss, &any, &own), 0);
+	assert_true(diag_listens(d, &at, port));
+	assert_false(diag_listens(d, &at, own)); /* a client's port, though connected */
+	close(server);
+	assert_false(diag_listens(d, &at, port));
+	close(client);
+}
+
 static void listeners(void **state)
 {
 	static const struct {
@@ -420,6 +445,7 @@ int main(void)
 		cmocka_unit_test(ends),
 		cmocka_unit_test(ends_many),
 		cmocka_unit_test(ends_mptcp),
+		cmocka_unit_test(listens),
 		cmocka_unit_test(listeners),
 		cmocka_unit_test(nobody_has_it),
 	};
