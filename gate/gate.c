@@ -3,12 +3,12 @@
  * The one natural way of a query, a stage a function, in the order of this file:
  *
  *   in      a listener hands over a query                          gate_take_*
- *   who     its source address, or its socket, says whose it is    who_*
+ *   who     its source address, or its socket, says whose it is    asker_* (asker.c)
  *   may     rules: may this program know this name?                may_ask
  *   answer  hosts file, cache or upstream                          fetch, on_answer
  *   where   CNAMEs and addresses are judged; what is denied is cut  judge (judge.c)
  *   open    the kernel gets the elements; the answer waits          open_all, on_open
- *   out     the reply leaves                                       reply
+ *   out     the reply leaves                                       pass_reply (reply.c)
  *   tell    the record goes to history and the live stream         finish
  *
  * Every path ends in finish(), once. A pass that had to wait looks its program up again by
@@ -20,8 +20,6 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/text.h"
-#include "who/basic.h"
-#include "who/diag.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -90,49 +88,7 @@ static void pass_free(struct pass *p)
 	p->g->spare = p;
 }
 
-/* --- who ------------------------------------------------------------------------------ */
-
-/* the program of this pass, for the current turn of the loop */
-static const struct program *program_of(struct pass *p)
-{
-	const struct program *who;
-
-	if (p->own)
-		return &p->own->program;
-	who = who_actor(p->g->parts.who, p->actor);
-	return who->serial == p->serial ? who : who_unknown(p->g->parts.who);
-}
-
-static void who_is(struct pass *p, const struct program *who, enum how how)
-{
-	p->actor = who->actor;
-	p->serial = who->serial;
-	flow_begin(p->g, &p->f, FLOW_QUERY, who, how);
-	p->f.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP;
-	p->f.qtype = p->q->q.type;
-	p->f.addr = listener_addr(p->q->listener);
-	p->f.port = 53;
-	text_copy(p->f.name, sizeof(p->f.name), p->q->q.name);
-}
-
-/* the egress record beside the query: which of the program's processes it was */
-static void who_process_is(struct pass *p)
-{
-	struct who_tuple t = {
-		.src = p->q->source,
-		.dst = listener_addr(p->q->listener),
-		.sport = p->q->source_port,
-		.dport = 53,
-		.dns_id = p->q->tcp ? 0 : p->q->q.id,
-		.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP,
-	};
-	struct process process;
-
-	if (who_record(p->g->parts.who, &t, p->actor, &process) == 0) {
-		p->f.pid = process.pid;
-		p->start = process.start;
-	}
-}
+/* --- who (asker.c) ----------------------------------------------------------------------- */
 
 void gate_take_redirected(void *gate, struct dns_query *q)
 {
@@ -149,94 +105,28 @@ void gate_take_redirected(void *gate, struct dns_query *q)
 	actor = instance_actor(g->conf.instance, &q->source);
 	who = actor == ACTOR_NONE ? who_unknown(g->parts.who)
 				  : who_actor(g->parts.who, actor);
-	who_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
-	who_process_is(p);
+	asker_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
+	asker_process_is(p);
 	if (!who->known)
 		g->stats.unknown++;
 	may_ask(p);
 }
 
-static const struct program *outside_program(void)
+/* basic mode's answer: not ok, the pass is over already or there was no memory for it */
+static void asked(struct pass *p, bool ok)
 {
-	static const struct program outside = { .path = "outside the scope" };
-
-	return &outside;
-}
-
-static void on_basic(void *ctx, const struct basic_found *found)
-{
-	struct pass *p = ctx;
-	bool known = found && found->program.known;
-
-	p->waiting--;
-	p->own = calloc(1, sizeof(*p->own));
-	if (p->own && found) {
-		pass_own(p->own, &found->program, &found->process);
-		p->f.pid = found->process.pid;
-	} else if (p->own) {
-		p->own->program.actor = ACTOR_UNKNOWN;
-	}
-	if (p->dead || !p->own) {
-		p->f.reason = REASON_UPSTREAM;
-		finish(p);
+	if (ok) {
+		may_ask(p);
 		return;
 	}
-	who_is(p, &p->own->program, known ? HOW_DIAG : HOW_NOBODY);
-	p->f.pid = p->own->process.pid;
-	p->outside = found && !found->in_scope;
-	if (p->outside)
-		p->f.how = HOW_OUTSIDE;
-	if (!known)
-		p->g->stats.unknown++;
-	may_ask(p);
+	p->f.verdict = VERDICT_ALLOW;
+	p->f.reason = REASON_UPSTREAM;
+	finish(p);
 }
 
-/* basic mode: sock_diag and /proc, on a thread of its own */
-static void who_basic(struct pass *p)
+static void plain(struct pass *p)
 {
-	struct diag_tuple t = {
-		.local = p->q->source,
-		.peer = listener_addr(p->q->listener),
-		.lport = p->q->source_port,
-		.pport = 53,
-		.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP,
-	};
-
-	p->waiting++;
-	if (basic_find(p->g->parts.basic, &t, on_basic, p) < 0)
-		on_basic(p, NULL);
-}
-
-/*
- * Not redirected: usually a process outside the scope. But the table may be gone, so its
- * socket is looked up: with our magic it is judged as the actor it bears; a socket that
- * cannot be found is unknown and judged as the worst it could be.
- */
-static void who_plain(struct pass *p)
-{
-	struct gate *g = p->g;
-	struct diag_tuple t = {
-		.local = p->q->source,
-		.peer = listener_addr(p->q->listener),
-		.lport = p->q->source_port,
-		.pport = 53,
-		.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP,
-	};
-	struct diag_socket s;
-	const struct program *who;
-
-	if (diag_find(g->parts.diag, &t, &s) < 0) {
-		who_is(p, who_unknown(g->parts.who), HOW_NOBODY);
-		g->stats.unknown++;
-	} else if (s.mark >> 24 == g->conf.instance->magic) {
-		who = who_actor(g->parts.who, s.mark & ACTOR_MASK);
-		who_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
-	} else {
-		who_is(p, outside_program(), HOW_OUTSIDE);
-		p->f.uid = s.uid;
-		p->outside = true;
-		g->stats.outside++;
-	}
+	asker_plain(p);
 	may_ask(p);
 }
 
@@ -251,9 +141,9 @@ void gate_take_plain(void *gate, struct dns_query *q)
 	}
 	g->stats.queries++;
 	if (g->parts.basic)
-		who_basic(p);
+		asker_basic(p, asked);
 	else
-		who_plain(p);
+		plain(p);
 }
 
 /* --- may ------------------------------------------------------------------------------ */
@@ -283,7 +173,7 @@ static void may_ask(struct pass *p)
 		fetch(p);
 		return;
 	}
-	ruleset_at_name(g->rules, program_of(p), p->q->q.name, p->local_name,
+	ruleset_at_name(g->rules, asker_program(p), p->q->q.name, p->local_name,
 		clock_unix_ms() / 1000, &d);
 	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT && own_reverse(p))
 		d = (struct decision){ .verdict = VERDICT_ALLOW, .reason = REASON_FACTORY };
@@ -363,7 +253,7 @@ static void on_open(void *ctx, int r)
 
 static void judged(struct pass *p)
 {
-	const struct program *who = program_of(p);
+	const struct program *who = asker_program(p);
 	struct batch *b;
 
 	judge(p, who);
@@ -383,71 +273,11 @@ static void judged(struct pass *p)
 	batch_send(b, on_open, p);
 }
 
-/* --- out ------------------------------------------------------------------------------ */
-
-static void why_text(const struct pass *p, char *out, size_t max)
-{
-	struct rule_info rule;
-	struct text t = text_into(out, max);
-
-	if (p->f.rule && ruleset_find(p->g->rules, p->f.rule, &rule))
-		text_addf(&t, "scupper: rule %u: %s", p->f.rule, rule.text);
-	else
-		text_addf(&t, "scupper: %s", reason_text(p->f.reason));
-}
-
-static int refuse(struct pass *p, uint8_t *out, size_t room)
-{
-	static const uint8_t zero[16];
-	const struct wire_query *q = &p->q->q;
-	enum rcode rcode = RCODE_NXDOMAIN;
-	char why[160];
-
-	why_text(p, why, sizeof(why));
-	if (p->g->conf.refusal == GATE_ZERO && (q->type == TYPE_A || q->type == TYPE_AAAA)) {
-		struct addr a = q->type == TYPE_A ? addr_v4(zero) : addr_v6(zero);
-
-		return wire_local(q, p->q->msg, &a, 1, 2, out, room);
-	}
-	if (p->g->conf.refusal == GATE_REFUSED)
-		rcode = RCODE_REFUSED;
-	return wire_error(q, p->q->msg, p->q->len, rcode, EDE_BLOCKED, why, out, room);
-}
-
-static int reply(struct pass *p, uint8_t *out, size_t room)
-{
-	const struct wire_query *q = &p->q->q;
-	const struct answer *a = p->held ? p->held : p->answer;
-	struct wire_edit e = {
-		.cut = p->ncut ? p->cut : NULL,
-		.cut_hints = p->cut_hints,
-		.max = query_room(p->q),
-		.ede = EDE_NONE,
-		.ttl_max = 86400,
-	};
-
-	if (p->f.verdict == VERDICT_DENY)
-		return refuse(p, out, room);
-	if (p->f.reason == REASON_UPSTREAM)
-		return wire_error(q, p->q->msg, p->q->len, RCODE_SERVFAIL, EDE_NO_REACHABLE,
-			"scupper: no upstream answered", out, room);
-	if (p->f.reason == REASON_KERNEL)
-		return wire_error(q, p->q->msg, p->q->len, RCODE_SERVFAIL, EDE_OTHER,
-			"scupper: the kernel did not take the address", out, room);
-	if (p->local_len)
-		return wire_reply(q, p->q->msg, p->local, p->local_len, &e, out, room);
-	if (!a)
-		return wire_error(q, p->q->msg, p->q->len, RCODE_SERVFAIL, EDE_OTHER, NULL, out,
-			room);
-	e.age_s = a->age_s;
-	return wire_reply(q, p->q->msg, a->msg, a->len, &e, out, room);
-}
-
 /* --- tell ----------------------------------------------------------------------------- */
 
 static void tell(struct pass *p)
 {
-	const struct program *who = p->outside && !p->own ? outside_program() : program_of(p);
+	const struct program *who = asker_program(p);
 	struct process process;
 	const struct process *known = NULL;
 
@@ -471,7 +301,7 @@ static void finish(struct pass *p)
 	if (!p->done) {
 		p->done = true;
 		pass_unlink(p);
-		n = reply(p, out, sizeof(p->g->reply));
+		n = pass_reply(p, out, sizeof(p->g->reply));
 		if (n > 0) {
 			p->f.rcode = (uint16_t)(out[3] & 15);
 			query_reply(p->q, out, (size_t)n);

@@ -30,6 +30,7 @@ struct pass {
 	bool local_name, outside, done, dead;
 	int error;
 	unsigned waiting;          /* callbacks still to come */
+	void (*asked)(struct pass *p, bool ok); /* basic mode: whose it is was found out */
 	struct asking *asking;
 	const struct answer *answer; /* for the current turn */
 	const struct answer *held;   /* counted */
@@ -49,6 +50,17 @@ void pass_own(struct own_program *own, const struct program *who,
 	const struct process *process);
 void pass_forget_answer(struct pass *p);
 void pass_decided(struct pass *p, const struct decision *d);
+
+/* who (asker.c): fills actor, serial and the record's head */
+void asker_is(struct pass *p, const struct program *who, enum how how);
+void asker_process_is(struct pass *p);
+void asker_plain(struct pass *p);
+void asker_basic(struct pass *p, void (*asked)(struct pass *p, bool ok));
+/* the program of this pass, for the current turn of the loop */
+const struct program *asker_program(struct pass *p);
+
+/* out (reply.c): the reply's length, or -errno */
+int pass_reply(struct pass *p, uint8_t *out, size_t room);
 
 /* Judges where the answer leads: sets verdict and reason, cut, and the addresses to open. */
 void judge(struct pass *p, const struct program *who);
