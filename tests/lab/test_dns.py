@@ -173,6 +173,33 @@ def test_an_element_the_kernel_refuses_gives_servfail(lab):
              "answers again")
 
 
+def test_no_answer_passes_one_that_waits_for_the_kernel(lab):
+    """The kernel is three seconds late: whoever asks again meanwhile waits as well, or hears
+    SERVFAIL; an address in an answer is an address that is open."""
+    if not shutil.which("strace"):
+        pytest.skip("needs strace to make the kernel late")
+    gate = lab.scupperd(rules=KDIG)
+    assert gate.run("kdig", STUB, "n00001.shop.test").status == "NOERROR"
+    tids = netlink_threads(gate.core)
+    args = [w for t in tids for w in ("-p", t)]
+    late = lab.outside.start("strace", "-q", "-o", "/dev/null", *args, "-e",
+                             "trace=sendto,sendmsg", "-e",
+                             "inject=sendto,sendmsg:delay_enter=3000000:when=1")
+    wait_for(lambda: traced(tids[0]), "strace to hold the thread")
+    said = []
+
+    def again():
+        answer = gate.run("kdig", "+time=8", "+retry=0", STUB, "n00002.shop.test")
+        is_open = zones.address4(2) in sh("ip", "netns", "exec", lab.world.near.name, "nft",
+                                          "list", "set", "inet", "scupper", "pass4")
+        said.append(answer.status)
+        assert answer.status == "SERVFAIL" or is_open, (said, answer)
+        return is_open
+    wait_for(again, "an answer after all", 15)
+    assert said[-1] == "NOERROR"
+    late.stop()
+
+
 def netlink_threads(pid):
     tasks = pathlib.Path(f"/proc/{pid}/task")
     return [t.name for t in tasks.iterdir()

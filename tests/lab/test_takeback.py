@@ -93,3 +93,20 @@ def test_a_rule_that_stayed_keeps_its_download_over_a_restart(lab):
     curl.stop()
     seen = gate.wait_query(lambda q: q["name"] == "n00003.shop.test")
     assert rule_text(seen) == RULE
+
+
+def test_taking_back_a_thousand_flows_delays_nobody(lab):
+    """What ends one program's flows must not stand in the way of another's answers."""
+    gate = lab.scupperd(rules="allow /usr/bin/kdig .shop.test")
+    number = gate.rule_add(RULE)
+    names = "\n".join(zones.name(n) for n in range(1, 1001))
+    assert gate.run("xargs", "-P", "50", "-I{}", "curl", "-4sS", "-o", "/dev/null", "-m10",
+                    "http://{}/", input=names, timeout=60).ok
+    gate.rule_rm(number)
+    times = []
+    for n in range(1, 21):
+        answer = gate.run("kdig", "+retry=0", "+time=10", "@127.0.0.53", zones.name(n))
+        assert answer.status == "NOERROR", answer
+        times.append(answer.seconds)
+    print(f"slowest answer during the take-back: {max(times) * 1000:.0f} ms")
+    assert max(times) < 0.5
