@@ -32,6 +32,7 @@ const char *reason_text(enum reason r)
 		[REASON_BAD] = "bad-request",
 		[REASON_FACTORY] = "factory",
 		[REASON_GONE] = "rule-removed",
+		[REASON_BLOCKED] = "blocked",
 	};
 
 	return NAME_OF(names, r);

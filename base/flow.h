@@ -36,6 +36,7 @@ enum reason {
 	REASON_BAD,       /* malformed or unsupported request */
 	REASON_FACTORY,   /* a factory rule of the table */
 	REASON_GONE,      /* the rule that had opened it was removed */
+	REASON_BLOCKED,   /* everything is blocked for now */
 };
 
 enum flow_state { FLOW_NEW, FLOW_LIVE, FLOW_DONE, FLOW_REFUSED };

@@ -383,19 +383,27 @@ static void give(struct book *b, struct book_change *c)
 				    : "too many changes under way: try again");
 }
 
-void book_add(struct book *b, struct book_change *c, const char *text)
+/* false: it has said what is wrong */
+static bool canonical_text(struct book_change *c, const char *text, int64_t now_s)
 {
 	struct text canonical = text_into(c->text, sizeof(c->text));
 	struct rule_error err = { 0 };
-	int64_t now_s = clock_unix_ms() / 1000;
 	char error[260];
 
-	if (rule_check(text, now_s, &canonical, &err) < 0 || canonical.cut) {
-		snprintf(error, sizeof(error), "column %u: %s", err.column,
-			err.what[0] ? err.what : "no rule, or one that is too long");
-		c->done(c, -EINVAL, 0, error);
+	if (rule_check(text, now_s, &canonical, &err) == 0 && !canonical.cut)
+		return true;
+	snprintf(error, sizeof(error), "column %u: %s", err.column,
+		err.what[0] ? err.what : "no rule, or one that is too long");
+	c->done(c, -EINVAL, 0, error);
+	return false;
+}
+
+void book_add(struct book *b, struct book_change *c, const char *text)
+{
+	int64_t now_s = clock_unix_ms() / 1000;
+
+	if (!canonical_text(c, text, now_s))
 		return;
-	}
 	if (b->nown >= OWN_MAX) {
 		c->done(c, -ENOSPC, 0, "too many own rules: put long lists into files");
 		return;
@@ -428,20 +436,66 @@ static void on_removed(struct job *job)
 	c->done(c, 0, c->req.id, NULL);
 }
 
+static const char no_own[] = "no own rule has this number (rules of files are changed in their "
+			     "file)";
+
+static struct db_rule *own_find(struct book *b, uint32_t id)
+{
+	for (size_t i = 0; i < b->nown; i++)
+		if (b->own[i].id == id)
+			return &b->own[i];
+	return NULL;
+}
+
 void book_remove(struct book *b, struct book_change *c, uint32_t id)
 {
-	bool own = false;
-
-	for (size_t i = 0; i < b->nown; i++)
-		own |= b->own[i].id == id;
-	if (!own) {
-		c->done(c, -ENOENT, 0,
-			"no own rule has this number (rules of files are removed in "
-			"their file)");
+	if (!own_find(b, id)) {
+		c->done(c, -ENOENT, 0, no_own);
 		return;
 	}
 	c->book = b;
 	c->req = (struct db_request){ .op = DB_RULE_REMOVE, .id = id,
 		.job.done = on_removed };
+	give(b, c);
+}
+
+static void on_replaced(struct job *job)
+{
+	struct book_change *c = container_of(job, struct book_change, req.job);
+	struct book *b = c->book;
+	struct db_rule *own;
+	char *text;
+
+	if (job->result < 0) {
+		c->done(c, job->result, 0, c->req.error);
+		return;
+	}
+	own = own_find(b, c->req.id);
+	text = strdup(c->text);
+	if (!own || !text) {
+		free(text);
+		c->done(c, -ENOMEM, 0, "the change is kept and holds from the next start on");
+		return;
+	}
+	free(own->text);
+	own->text = text;
+	own->changed_s = c->req.created_s;
+	build(b);
+	c->done(c, 0, c->req.id, NULL);
+}
+
+void book_replace(struct book *b, struct book_change *c, uint32_t id, const char *text)
+{
+	int64_t now_s = clock_unix_ms() / 1000;
+
+	if (!own_find(b, id)) {
+		c->done(c, -ENOENT, 0, no_own);
+		return;
+	}
+	if (!canonical_text(c, text, now_s))
+		return;
+	c->book = b;
+	c->req = (struct db_request){ .op = DB_RULE_REPLACE, .id = id, .created_s = now_s,
+		.text = c->text, .job.done = on_replaced };
 	give(b, c);
 }

@@ -38,5 +38,6 @@ struct book_change {
 };
 void book_add(struct book *b, struct book_change *c, const char *text);
 void book_remove(struct book *b, struct book_change *c, uint32_t id);
+void book_replace(struct book *b, struct book_change *c, uint32_t id, const char *text);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli/commands.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/show.h"
@@ -320,6 +321,50 @@ int command_rule_rm(struct command_line *c)
 	if (!c->json)
 		printf("rule %u is gone\n", id);
 	return DONE;
+}
+
+/* pausing */
+
+static int set_filter(struct command_line *c, json_t *body)
+{
+	struct reply r;
+	int status = call(c, "PUT", "/api/v1/filter", body, &r);
+
+	json_decref(body);
+	if (status != DONE)
+		return status;
+	if (c->json)
+		print_json(r.json);
+	else
+		show_filter(r.json);
+	reply_done(&r);
+	return DONE;
+}
+
+int command_pause(struct command_line *c)
+{
+	json_t *body = json_pack("{s:b}", "enabled", false);
+	char until[TEXT_TIME_MAX];
+	int64_t s;
+
+	if (c->nargs && (text_duration_s(c->args[0], &s) < 0 || s <= 0)) {
+		json_decref(body);
+		return command_fail(USAGE, "pause takes a duration: 90s, 10m, 2h, 7d");
+	}
+	if (c->nargs)
+		json_object_set_new(body, "until",
+			json_string(text_time(clock_unix_ms() + s * 1000 + 999, until)));
+	return set_filter(c, body);
+}
+
+int command_resume(struct command_line *c)
+{
+	return set_filter(c, json_pack("{s:b}", "enabled", true));
+}
+
+int command_block(struct command_line *c)
+{
+	return set_filter(c, json_pack("{s:b}", "block", true));
 }
 
 /* explaining */

@@ -97,10 +97,7 @@ static int read_mode(struct reader *r, const char *value)
 
 	if (one_of(value, words, 2, &v) < 0)
 		return -EINVAL;
-	if (v == 1)
-		return fail(r, "mode=watch comes with a later version; use mode=enforce with "
-			       "default=allow");
-	r->c->watch = false;
+	r->c->watch = v == 1;
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/book.h"
+#include "cli/filter.h"
 #include "cli/held.h"
 #include "cli/serve.h"
 #include "gate/gate.h"
@@ -47,6 +48,7 @@ struct core {
 	struct instance instance;
 	struct db *db;
 	struct book *book;
+	struct filter *filter;
 	struct serve *serve;
 	struct resolver *resolver;
 	struct diag *diag;
@@ -159,13 +161,30 @@ static void on_rules(void *ctx, struct ruleset *rs)
 	gate_rules_set(c->gate, rs);
 }
 
+static enum gate_mode mode_of(const struct core *c, enum link_filter_mode mode)
+{
+	static const enum gate_mode modes[] = { [FILTER_ON] = GATE_ENFORCE,
+		[FILTER_PAUSED] = GATE_PAUSED, [FILTER_BLOCK] = GATE_BLOCKED };
+
+	if (c->held->conf->watch && mode != FILTER_BLOCK)
+		return GATE_WATCH;
+	return modes[mode];
+}
+
+static void on_filter_over(void *ctx, enum link_filter_mode mode)
+{
+	struct core *c = ctx;
+
+	gate_mode_set(c->gate, mode_of(c, mode));
+}
+
 static int open_table(struct core *c, const struct nft_element *prefill, size_t n)
 {
 	const struct held *h = c->held;
 	struct nft_conf conf = {
 		.instance = &c->instance,
-		.default_allow = h->conf->default_out == VERDICT_ALLOW,
-		.default_in_allow = h->conf->default_in == VERDICT_ALLOW,
+		.default_allow = h->conf->watch || h->conf->default_out == VERDICT_ALLOW,
+		.default_in_allow = h->conf->watch || h->conf->default_in == VERDICT_ALLOW,
 		.closed = h->conf->closed,
 		.ipv6 = h->ipv6,
 		.dns_port = 53,
@@ -269,6 +288,31 @@ static void on_rule_remove(void *ctx, uint32_t id, uint32_t seq)
 		book_remove(c->book, ch, id);
 }
 
+static void on_rule_change(void *ctx, uint32_t id, const char *text, uint32_t seq)
+{
+	struct core *c = ctx;
+	struct book_change *ch = change_new(c, seq);
+
+	if (ch)
+		book_replace(c->book, ch, id, text);
+}
+
+static void on_filter(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq)
+{
+	struct core *c = ctx;
+	struct book_change *ch = change_new(c, seq);
+	int r;
+
+	if (!ch)
+		return;
+	r = filter_set(c->filter, mode, until_s);
+	if (r < 0)
+		change_done(ch, r, 0, r == -EINVAL ? "that time is over already"
+						   : "it could not be kept: nothing changed");
+	else
+		gate_after(c->gate, change_holds, container_of(ch, struct change, book));
+}
+
 static const struct ruleset *on_get_rules(void *ctx)
 {
 	struct core *c = ctx;
@@ -345,7 +389,9 @@ static void on_status(void *ctx, struct link_status *out)
 
 	text_copy(out->version, sizeof(out->version), PACKAGE_VERSION);
 	text_copy(out->instance, sizeof(out->instance), conf->instance);
-	text_copy(out->mode, sizeof(out->mode), "enforce");
+	text_copy(out->mode, sizeof(out->mode), conf->watch ? "watch" : "enforce");
+	out->filter = (uint8_t)filter_mode(c->filter);
+	out->filter_until_s = filter_until_s(c->filter);
 	text_copy(out->scope, sizeof(out->scope), conf->scope);
 	text_copy(out->when_down, sizeof(out->when_down), conf->closed ? "closed" : "open");
 	text_copy(out->default_out, sizeof(out->default_out),
@@ -397,6 +443,11 @@ static int open_store(struct core *c)
 	return 0;
 }
 
+static int open_filter(struct core *c)
+{
+	return filter_open(&c->loop, c->held->conf->state_dir, on_filter_over, c, &c->filter);
+}
+
 static int open_gate(struct core *c)
 {
 	const struct held *h = c->held;
@@ -411,8 +462,11 @@ static int open_gate(struct core *c)
 	struct gate_parts parts = { .resolver = c->resolver, .who = h->who,
 		.basic = c->basic, .nft = c->nft, .diag = c->diag, .scope = h->conf->scope };
 	struct gate_calls calls = { .ctx = c, .flow = on_flow, .table_lost = on_table_lost };
+	int r = gate_open(&c->loop, &conf, &parts, &calls, &c->gate);
 
-	return gate_open(&c->loop, &conf, &parts, &calls, &c->gate);
+	if (r == 0)
+		gate_mode_set(c->gate, mode_of(c, filter_mode(c->filter)));
+	return r;
 }
 
 static int open_identity(struct core *c)
@@ -426,12 +480,14 @@ static int open_identity(struct core *c)
 /* the kernel's half: the table, what stands in it, and its news */
 static int open_kernel(struct core *c)
 {
+	/* a block stands from the table's first moment on */
+	const struct nft_element blocked = { .set = NFT_BLOCKED, .actor = ACTOR_SELF };
 	struct nft_element *els = NULL;
 	size_t n = 0;
 	int r;
 
 	c->instance = c->held->instance;
-	r = open_table(c, NULL, 0);
+	r = open_table(c, &blocked, filter_mode(c->filter) == FILTER_BLOCK);
 	if (r == 0)
 		r = diag_open(&c->diag);
 	if (r == 0)
@@ -479,7 +535,8 @@ static int open_rules(struct core *c)
 static int open_link(struct core *c)
 {
 	struct serve_calls calls = { .ctx = c, .status = on_status, .rules = on_get_rules,
-		.rule_add = on_rule_add, .rule_remove = on_rule_remove };
+		.rule_add = on_rule_add, .rule_remove = on_rule_remove,
+		.rule_change = on_rule_change, .filter = on_filter };
 
 	return serve_open(&c->loop, c->held->link_core, &calls, &c->serve);
 }
@@ -562,6 +619,7 @@ static int open_all(struct core *c)
 	} usual[] = {
 		{ "the resolver", open_resolver },
 		{ "the store", open_store },
+		{ "the filter's state", open_filter },
 		{ "the kernel side", open_kernel },
 		{ "the rules", open_rules },
 		{ "the link to scupper-web", open_link },
@@ -592,6 +650,7 @@ static void close_all(struct core *c)
 	for (unsigned i = 0; i < c->nlisteners; i++)
 		listener_close(c->listeners[i]);
 	book_close(c->book);
+	filter_close(c->filter);
 	serve_close(c->serve);
 	c->serve = NULL;
 	nflog_close(c->nflog);

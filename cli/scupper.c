@@ -32,6 +32,11 @@ static const struct command commands[] = {
 		command_rule_list, 0, 0, false },
 	{ "rule rm", "rule rm ID", "take a rule back, and what it opened",
 		command_rule_rm, 1, 1, false },
+	{ "pause", "pause [DURATION]", "refuse nothing, go on showing (90s, 10m, 2h; without: "
+		"until resume)", command_pause, 0, 1, false },
+	{ "resume", "resume", "the rules count again", command_resume, 0, 0, false },
+	{ "block", "block", "nothing goes out or in, until resume", command_block, 0, 0,
+		false },
 	{ "explain", "explain WHO WHAT", "what would be decided, and why",
 		command_explain, 2, 2, false },
 };
@@ -56,7 +61,7 @@ static const char help_tail[] =
 	"exit status: 0 done, 1 refused or not found, 2 wrong usage, 3 daemon not reachable\n";
 
 static const char *const later[] = { "rule import", "rule export", "ask", "list", "history",
-	"top", "pause", "resume", "block", "open", "up", "doctor" };
+	"top", "open", "up", "doctor" };
 
 static int help(void)
 {

@@ -291,6 +291,9 @@ static void get_status(struct serve *s, uint32_t seq)
 	serve_done(s, seq, 0, 0, NULL);
 }
 
+static const char *const filter_words[] = { [FILTER_ON] = "on", [FILTER_PAUSED] = "paused",
+	[FILTER_BLOCK] = "blocks everything" };
+
 static void take(struct serve *s, const struct link_any *m)
 {
 	uint32_t seq = m->head.seq;
@@ -314,6 +317,18 @@ static void take(struct serve *s, const struct link_any *m)
 		log_notice("user %u removes rule %u", m->u.rule_remove.uid,
 			m->u.rule_remove.id);
 		s->calls.rule_remove(s->calls.ctx, m->u.rule_remove.id, seq);
+		break;
+	case LINK_RULE_CHANGE:
+		log_notice("user %u changes rule %u: %s", m->u.rule_change.uid,
+			m->u.rule_change.id, m->u.rule_change.text);
+		s->calls.rule_change(s->calls.ctx, m->u.rule_change.id,
+			m->u.rule_change.text, seq);
+		break;
+	case LINK_FILTER:
+		log_notice("user %u: filter %s", m->u.filter.uid,
+			filter_words[m->u.filter.mode]);
+		s->calls.filter(s->calls.ctx, (enum link_filter_mode)m->u.filter.mode,
+			m->u.filter.until_s, seq);
 		break;
 	case LINK_EXPLAIN:
 		explain(s, &m->u.explain, seq);

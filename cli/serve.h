@@ -18,6 +18,8 @@ struct serve_calls {
 	/* done(token, r, id, error) once, now or later */
 	void (*rule_add)(void *ctx, const char *text, uint32_t seq);
 	void (*rule_remove)(void *ctx, uint32_t id, uint32_t seq);
+	void (*rule_change)(void *ctx, uint32_t id, const char *text, uint32_t seq);
+	void (*filter)(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);
 };
 
 int serve_open(struct uv_loop_s *loop, int fd, const struct serve_calls *calls,

@@ -148,6 +148,24 @@ static void show_counters(const json_t *c)
 	}
 }
 
+void show_filter(const json_t *o)
+{
+	const char *mode = show_text(o, "mode");
+	char when[SHOW_TIME_MAX], line[256];
+
+	if (!mode)
+		return;
+	if (strcmp(mode, "on") == 0)
+		snprintf(line, sizeof(line), "on: the rules count");
+	else
+		snprintf(line, sizeof(line), "%s%s%s: %s", strcmp(mode, "paused") == 0 ? "PAUSED"
+			: "BLOCKED", *show_time(show_text(o, "until"), when) ? " until " : "",
+			when, strcmp(mode, "paused") == 0
+				? "nothing is refused (scupper resume)"
+				: "nothing goes out or in (scupper resume)");
+	show_label("filter", line);
+}
+
 void show_status(const json_t *o)
 {
 	const json_t *counters = json_object_get(o, "counters"), *u;
@@ -165,6 +183,11 @@ void show_status(const json_t *o)
 	else
 		snprintf(line, sizeof(line), "%s", version ? version : "?");
 	show_label("scupper", line);
+	if (mode && strcmp(mode, "watch") == 0)
+		show_label("", "watching: every verdict is what it would be, nothing is "
+			"refused");
+	if (mode)
+		show_filter(json_object_get(o, "filter"));
 	show_core(o, json_is_object(counters) ? counters : NULL);
 	show_label("identity", show_text(identity, "mode"));
 	show_label("", show_text(identity, "why"));
@@ -201,6 +224,15 @@ static const char *why_of(const json_t *o)
 	return rule && *rule ? rule : show_text(o, "reason");
 }
 
+/* "allow"; where nothing is refused "would deny" */
+static const char *verdict_of(const json_t *o)
+{
+	const char *verdict = show_text(o, "verdict");
+
+	return verdict && strcmp(verdict, "deny") == 0 && flag(o, "watched") ? "would deny"
+									     : verdict;
+}
+
 void show_query_columns(struct columns *c)
 {
 	static const char *const heads[] = { "TIME", "VERDICT", "TYPE", "NAME", "PROGRAM",
@@ -222,7 +254,7 @@ void show_query(struct columns *c, const json_t *o)
 	if (n > 1)
 		snprintf(answer, sizeof(answer), "%s +%zu", first, n - 1);
 	columns_add(c, (const char *const[]){ show_time(show_text(o, "time"), when),
-		show_text(o, "verdict"), show_text(o, "type"), show_text(o, "name"),
+		verdict_of(o), show_text(o, "type"), show_text(o, "name"),
 		program_of(o, program, sizeof(program)), answer, why_of(o) });
 }
 
@@ -252,7 +284,7 @@ void show_flow(struct columns *c, const json_t *o)
 	if (show_number(o, "port"))
 		text_addf(&t, ":%lld", (long long)show_number(o, "port"));
 	columns_add(c, (const char *const[]){ show_time(show_text(o, "start"), when),
-		show_text(o, "verdict"), show_text(o, "state"), show_text(o, "proto"), where,
+		verdict_of(o), show_text(o, "state"), show_text(o, "proto"), where,
 		program_of(o, program, sizeof(program)), why_of(o) });
 }
 

@@ -267,8 +267,21 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
-int supervisor_run(const struct conf *conf, int ready_fd)
+/* what only watches must refuse nothing when it is gone, whatever the key says */
+static const struct conf *as_it_runs(const struct conf *conf, struct conf *copy)
 {
+	if (!conf->watch || !conf->closed)
+		return conf;
+	log_warning("mode=watch: when-down is open, not closed as written");
+	*copy = *conf;
+	copy->closed = false;
+	return copy;
+}
+
+int supervisor_run(const struct conf *written, int ready_fd)
+{
+	static struct conf copy;
+	const struct conf *conf = as_it_runs(written, &copy);
 	struct supervisor *s = calloc(1, sizeof(*s));
 	char why[HELD_WHY_MAX] = "";
 	int r;

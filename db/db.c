@@ -22,7 +22,7 @@ enum {
  * taken is lost by closing. */
 struct db {
 	sqlite3 *sql;
-	sqlite3_stmt *begin, *commit, *rollback, *count, *insert, *remove;
+	sqlite3_stmt *begin, *commit, *rollback, *count, *insert, *remove, *replace;
 	struct worker *worker;
 	pthread_mutex_t lock;
 	pthread_cond_t all_ran;
@@ -91,6 +91,24 @@ static int rule_remove(struct db *d, struct db_request *req)
 	return 0;
 }
 
+static int rule_replace(struct db *d, struct db_request *req)
+{
+	int r;
+
+	if (!req->text || strlen(req->text) > DB_RULE_TEXT_MAX)
+		return say(req, -EINVAL, "the rule's text is missing or too long");
+	sqlite3_bind_text(d->replace, 1, req->text, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(d->replace, 2, req->created_s);
+	sqlite3_bind_int64(d->replace, 3, req->id);
+	r = step(d->replace);
+	sqlite3_clear_bindings(d->replace);
+	if (r < 0)
+		return r;
+	if (sqlite3_changes(d->sql) == 0)
+		return say(req, -ENOENT, "no own rule has this number");
+	return 0;
+}
+
 /* what the request itself is refused for leaves the others of its batch alone */
 static bool is_refusal(int r)
 {
@@ -99,10 +117,15 @@ static bool is_refusal(int r)
 
 static int run_one(struct db *d, struct db_request *req)
 {
+	static int (*const ops[])(struct db *d, struct db_request *req) = {
+		[DB_RULE_ADD] = rule_add,
+		[DB_RULE_REMOVE] = rule_remove,
+		[DB_RULE_REPLACE] = rule_replace,
+	};
 	int r;
 
 	req->error[0] = '\0';
-	r = req->op == DB_RULE_ADD ? rule_add(d, req) : rule_remove(d, req);
+	r = ops[req->op](d, req);
 	if (r < 0 && !req->error[0])
 		say(req, r, sqlite3_errmsg(d->sql));
 	return r;
@@ -175,6 +198,9 @@ static int prepare_all(struct db *d)
 			" VALUES (?1, ?2, ?2)", &d->insert);
 	if (r == 0)
 		r = prepare(d, "DELETE FROM rule WHERE id = ?1", &d->remove);
+	if (r == 0)
+		r = prepare(d, "UPDATE rule SET text = ?1, changed_s = ?2 WHERE id = ?3",
+			&d->replace);
 	return r;
 }
 
@@ -229,6 +255,7 @@ void db_close(struct db *d)
 	sqlite3_finalize(d->count);
 	sqlite3_finalize(d->insert);
 	sqlite3_finalize(d->remove);
+	sqlite3_finalize(d->replace);
 	sqlite3_close(d->sql);
 	pthread_cond_destroy(&d->all_ran);
 	pthread_mutex_destroy(&d->lock);

@@ -27,13 +27,13 @@ void db_close(struct db *d); /* NULL is fine; waits for what was given */
 int db_rules(struct db *d, struct db_rule **out, size_t *n); /* blocking, at start */
 void db_rules_free(struct db_rule *rules, size_t n);
 
-enum db_op { DB_RULE_ADD, DB_RULE_REMOVE };
+enum db_op { DB_RULE_ADD, DB_RULE_REMOVE, DB_RULE_REPLACE };
 
 struct db_request {
 	struct job job;     /* done on the loop; result 0, -ENOENT, -ENOSPC, -EIO, ... */
 	enum db_op op;
 	uint32_t id;        /* ADD: out */
-	int64_t created_s;
+	int64_t created_s;  /* REPLACE: when it was changed */
 	const char *text;   /* the caller's until done */
 	char error[200];    /* SQLite's words, when result < 0 */
 };

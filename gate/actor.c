@@ -65,11 +65,14 @@ static void tell_factory(struct gate *g, struct batch *b, struct actor_state *a,
 void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 {
 	struct actor_state *a = actor_of(g, p);
+	bool watch = g->mode == GATE_WATCH; /* the table holds nothing that could refuse */
 
-	tell_map(b, NFT_ACTOR, p->actor, &a->out, a->whole.out.verdict);
-	tell_map(b, NFT_INBOUND, p->actor, &a->in, a->whole.in.verdict);
+	tell_map(b, NFT_ACTOR, p->actor, &a->out,
+		watch ? VERDICT_NONE : a->whole.out.verdict);
+	tell_map(b, NFT_INBOUND, p->actor, &a->in,
+		watch ? VERDICT_NONE : a->whole.in.verdict);
 	tell_map(b, NFT_LOCAL_NO, p->actor, &a->local,
-		a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
+		!watch && a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
 	tell_factory(g, b, a, p);
 }
 

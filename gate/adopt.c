@@ -100,7 +100,7 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 		to.port = s->lport;
 	}
 	ruleset_decide(g->rules, s->program, &to, clock_unix_ms() / 1000, &d);
-	if (d.verdict == VERDICT_ALLOW ||
+	if (d.verdict == VERDICT_ALLOW || gate_watches(g) ||
 		(d.reason == REASON_DEFAULT && g->conf.first_start))
 		let_on(g, s, inbound, answer, token);
 	else

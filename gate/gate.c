@@ -165,6 +165,8 @@ static void may_ask(struct pass *p)
 	struct decision d;
 
 	p->generation = g->generation;
+	p->mode = g->mode;
+	p->would = (struct decision){ 0 };
 	p->local_name = rules_local_name(p->q->q.name) ||
 			resolver_hosts_name(g->parts.resolver, p->q->q.name);
 	if (p->outside) {
@@ -181,6 +183,13 @@ static void may_ask(struct pass *p)
 		host_covers("localhost", p->q->q.name)) /* leads nowhere but here */
 		d = (struct decision){ .verdict = VERDICT_UNDECIDED,
 			.reason = REASON_FACTORY };
+	if (g->mode == GATE_BLOCKED && !host_covers("localhost", p->q->q.name))
+		d = (struct decision){ .verdict = VERDICT_DENY, .reason = REASON_BLOCKED };
+	if (gate_watches(g) && d.verdict != VERDICT_ALLOW && d.verdict != VERDICT_UNDECIDED) {
+		p->would = d;
+		d = (struct decision){ .verdict = VERDICT_ALLOW, .reason = d.reason,
+			.rule = d.rule };
+	}
 	p->at_name = d.verdict;
 	pass_decided(p, &d);
 	if (d.verdict == VERDICT_ALLOW || d.verdict == VERDICT_UNDECIDED)
@@ -256,6 +265,11 @@ static void judged(struct pass *p)
 	const struct program *who = asker_program(p);
 	struct batch *b;
 
+	if (p->mode != p->g->mode) {
+		pass_forget_answer(p); /* paused, resumed or blocked while it was asked */
+		may_ask(p);
+		return;
+	}
 	judge(p, who);
 	if (p->f.verdict != VERDICT_ALLOW || p->outside || p->nopen == 0) {
 		finish(p);
@@ -293,6 +307,14 @@ static void tell(struct pass *p)
 	flow_tell(p->g, &p->f, who, known);
 }
 
+/* the record says what the rules would have done */
+static void show_would(struct pass *p)
+{
+	p->f.watched = !p->outside && (p->mode == GATE_WATCH || p->mode == GATE_PAUSED);
+	if (p->f.watched && p->would.verdict != VERDICT_NONE)
+		pass_decided(p, &p->would);
+}
+
 static void finish(struct pass *p)
 {
 	uint8_t *out = p->g->reply;
@@ -309,6 +331,7 @@ static void finish(struct pass *p)
 			query_drop(p->q);
 		}
 		p->g->stats.denied += p->f.verdict == VERDICT_DENY;
+		show_would(p);
 		p->f.end_ms = clock_unix_ms();
 		p->f.took_us = (uint32_t)MIN(clock_boot_us() - p->came_us, UINT32_MAX);
 		tell(p);
@@ -373,6 +396,15 @@ void gate_rules_set(struct gate *g, struct ruleset *rs)
 	g->rules = rs;
 	g->generation++;
 	review(g);
+}
+
+void gate_mode_set(struct gate *g, enum gate_mode mode)
+{
+	g->mode = mode;
+	g->switches_told = false;
+	g->generation++;
+	if (g->rules)
+		review(g);
 }
 
 static void free_handle(uv_handle_t *h)

@@ -25,6 +25,11 @@ struct resolver;
 struct basic;
 struct diag;
 
+/* enforce: as the rules say. watch and paused: judged, told with the verdict it would have
+ * had (flow.watched), nothing refused; watch is for good and writes no grants. blocked:
+ * nothing goes out or in but on this machine. */
+enum gate_mode { GATE_ENFORCE, GATE_WATCH, GATE_PAUSED, GATE_BLOCKED };
+
 enum gate_refusal { GATE_NXDOMAIN, GATE_ZERO, GATE_REFUSED };
 
 struct gate_conf {
@@ -63,6 +68,9 @@ void gate_close(struct gate *g); /* NULL is fine */
  * taken, and live flows that no rule covers any more are ended. */
 void gate_rules_set(struct gate *g, struct ruleset *rs);
 const struct ruleset *gate_rules(const struct gate *g);
+/* Before the first gate_rules_set it is what the gate begins with; later everything that
+ * stands open is reviewed, and flows that may not be any more are ended. */
+void gate_mode_set(struct gate *g, enum gate_mode mode);
 /* done when the kernel has taken everything given to it so far: what was decided holds */
 void gate_after(struct gate *g, void (*done)(void *ctx, int r), void *ctx);
 

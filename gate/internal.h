@@ -46,6 +46,8 @@ struct gate {
 	struct gate_calls calls;
 	struct ruleset *rules;
 	uint64_t generation;      /* of the rules: a pass that slept is judged again */
+	enum gate_mode mode;
+	bool switches_told;       /* the kernel's switches are as mode says */
 	struct grant_book *book;
 	struct actor_state *actors; /* by number */
 	struct pass *oldest, *newest, *spare;
@@ -64,6 +66,12 @@ struct actor_state *actor_of(struct gate *g, const struct program *p);
 struct batch;
 void actor_tell(struct gate *g, const struct program *p, struct batch *b);
 bool actor_may_tell(struct gate *g, uint32_t actor, int64_t now_ms);
+
+/* everything is judged, nothing refused */
+static inline bool gate_watches(const struct gate *g)
+{
+	return g->mode == GATE_WATCH || g->mode == GATE_PAUSED;
+}
 
 /* a batch of changes for the kernel; NULL-safe: a batch that could not grow fails whole */
 struct batch *batch_new(struct gate *g);

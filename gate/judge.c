@@ -134,6 +134,59 @@ static void remember(struct pass *p, const struct wire_answer_item *i)
 		p->f.answers[p->f.nanswers++] = i->addr;
 }
 
+/* what the rules would refuse is kept by name, for its connections to be named by */
+static void keep_name(struct pass *p, const struct wire_answer_item *i)
+{
+	struct open_addr *o = &p->g->open[p->nopen];
+
+	if (p->nopen == OPEN_MAX || open_already(p, &i->addr))
+		return;
+	*o = (struct open_addr){ .addr = i->addr, .ttl = i->ttl };
+	p->open[p->nopen++] = i->addr;
+}
+
+static void would_refuse(struct pass *p, const struct decision *d, enum reason reason,
+	const char *name)
+{
+	if (p->would.verdict != VERDICT_NONE)
+		return;
+	p->would = (struct decision){ .verdict = VERDICT_DENY, .reason = reason,
+		.rule = d->rule };
+	if (name)
+		text_copy(p->f.other, sizeof(p->f.other), name);
+}
+
+/* nothing is cut: only noted */
+static void judge_watched(struct pass *p, const struct program *who,
+	const struct wire_answer *a, int64_t now_s)
+{
+	struct decision last = { 0 }, d = { 0 };
+	unsigned good = 0, bad = 0;
+
+	for (unsigned k = 0; k < a->nitems; k++) {
+		const struct wire_answer_item *i = &a->items[k];
+
+		if (i->lead == LEAD_CNAME || i->lead == LEAD_TARGET) {
+			if (denied_name(p, who, i->name, now_s, &d))
+				would_refuse(p, &d, REASON_CNAME, i->name);
+			continue;
+		}
+		remember(p, i);
+		if (judge_addr(p, who, i, now_s, &d)) {
+			good++;
+			continue;
+		}
+		bad++;
+		last = d;
+		keep_name(p, i);
+	}
+	if (bad && !good)
+		would_refuse(p, &last, last.reason == REASON_REBIND ? REASON_REBIND
+								    : REASON_ADDRESS,
+			NULL);
+	p->f.verdict = VERDICT_ALLOW;
+}
+
 void judge(struct pass *p, const struct program *who)
 {
 	const struct wire_answer *a = p->local_len ? &p->local_read : p->answer->read;
@@ -146,6 +199,10 @@ void judge(struct pass *p, const struct program *who)
 	p->cut_hints = false;
 	p->f.nanswers = 0;
 	memset(p->cut, 0, sizeof(p->cut));
+	if (gate_watches(p->g) && !p->outside) {
+		judge_watched(p, who, a, now_s);
+		return;
+	}
 	for (unsigned k = 0; k < a->nitems; k++) {
 		const struct wire_answer_item *i = &a->items[k];
 
@@ -205,7 +262,7 @@ static void open_one(struct pass *p, const struct program *who, struct open_addr
 	int64_t now_ms, struct batch **b)
 {
 	struct gate *g = p->g;
-	bool cover = covered(g, who, o);
+	bool cover = covered(g, who, o) || o->shape.n == 0 || g->mode == GATE_WATCH;
 	struct grant *evicted, *gr = grant_get(g->book, p->actor, &o->addr, p->q->q.name,
 		&evicted);
 

@@ -170,7 +170,10 @@ static void flow_begins(struct gate *g, const struct ct_flow *c)
 	f.port = c->dport;
 	f.state = FLOW_LIVE;
 	name_and_judge(g, &f, p, &d);
-	if (d.verdict == VERDICT_DENY && !c->inbound && !this_machine(c) &&
+	f.watched = gate_watches(g);
+	if (f.watched)
+		; /* shown as judged */
+	else if (d.verdict == VERDICT_DENY && !c->inbound && !this_machine(c) &&
 		g->conf.default_out == VERDICT_ALLOW)
 		shut(g, &f, c);
 	else if (d.verdict == VERDICT_DENY) {
@@ -258,6 +261,12 @@ void gate_refused(void *gate, const struct nflog_packet *c)
 	f.state = FLOW_REFUSED;
 	f.end_ms = f.start_ms;
 	name_and_judge(g, &f, p, &d);
+	if (strcmp(c->why, "block") == 0) {
+		d.verdict = VERDICT_DENY;
+		f.verdict = VERDICT_DENY;
+		f.reason = REASON_BLOCKED;
+		f.rule = 0;
+	}
 	if (d.verdict == VERDICT_ALLOW && f.dir == FLOW_OUT && strcmp(c->why, "default") == 0)
 		open_met(g, p, &f);
 	if (d.verdict == VERDICT_ALLOW) {

@@ -25,8 +25,10 @@ struct pass {
 	uint32_t actor;
 	uint64_t serial;
 	uint64_t generation;       /* the rules it was judged by */
+	enum gate_mode mode;       /* likewise */
 	enum verdict at_name;
 	struct decision decision;  /* what decided so far */
+	struct decision would;     /* while nothing is refused: what would have been */
 	bool local_name, outside, done, dead;
 	int error;
 	unsigned waiting;          /* callbacks still to come */

@@ -48,6 +48,8 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 			a->factory |= (uint8_t)(1 << el->factory);
 			break;
 		case NFT_EXEMPT_DNS:
+		case NFT_PAUSED: /* whoever opened the gate says its mode */
+		case NFT_BLOCKED:
 			break;
 		default:
 			restore_grant(g, el, now_ms);
@@ -114,6 +116,10 @@ int gate_elements(struct gate *g, struct nft_element **out, size_t *n)
 
 	for (uint32_t actor = 0; actor <= ACTOR_MASK && !l.no_memory; actor++)
 		list_actor(&l, actor);
+	if (gate_watches(g))
+		list_add(&l, &(struct nft_element){ .set = NFT_PAUSED, .actor = ACTOR_SELF });
+	if (g->mode == GATE_BLOCKED)
+		list_add(&l, &(struct nft_element){ .set = NFT_BLOCKED, .actor = ACTOR_SELF });
 	grant_each(g->book, list_grant, &l);
 	if (l.no_memory) {
 		free(l.els);

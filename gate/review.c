@@ -75,6 +75,12 @@ static void review_grant(void *ctx, struct grant *gr)
 	struct grant_shape want;
 	bool any;
 
+	if (g->mode == GATE_WATCH) {
+		batch_take_grant(v->b, g, gr);
+		gr->in_kernel = false;
+	}
+	if (gate_watches(g))
+		return; /* its name is still wanted; judged when the rules count again */
 	ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
 	any = grant_shape(&want, &verdicts);
 	if (!any) {
@@ -104,6 +110,11 @@ static bool covered(struct review *v, const struct ct_flow *f)
 	struct grant *gr = f->inbound ? NULL : grant_by_addr(g->book, f->actor, &f->dst);
 	struct decision d;
 
+	if (g->mode == GATE_BLOCKED)
+		return addr_cmp(&f->src, &f->dst) == 0 ||
+		       addr_zone(&f->dst) == ZONE_LOCALHOST;
+	if (gate_watches(g))
+		return true;
 	if (!f->inbound && addr_cmp(&f->src, &f->dst) == 0) /* this machine, by any address */
 		return g->actors[f->actor & ACTOR_MASK].local != VERDICT_DENY;
 	if (gr) {
@@ -189,6 +200,25 @@ static void taken(void *ctx, int r)
 		review_free(v);
 }
 
+static void tell_switch(struct batch *b, enum nft_set set, bool on)
+{
+	struct nft_element el = { .set = set, .actor = ACTOR_SELF };
+
+	if (on)
+		batch_put(b, &el);
+	else
+		batch_take(b, &el);
+}
+
+static void tell_switches(struct gate *g, struct batch *b)
+{
+	if (g->switches_told)
+		return;
+	tell_switch(b, NFT_PAUSED, gate_watches(g));
+	tell_switch(b, NFT_BLOCKED, g->mode == GATE_BLOCKED);
+	g->switches_told = true;
+}
+
 void review(struct gate *g)
 {
 	struct review *v;
@@ -204,6 +234,7 @@ void review(struct gate *g)
 	v->now_s = clock_unix_ms() / 1000;
 	v->generation = g->generation;
 	v->instance = *g->conf.instance;
+	tell_switches(g, v->b);
 	who_each_actor(g->parts.who, tell_actor, v);
 	grant_each(g->book, review_grant, v);
 	batch_send(v->b, taken, v);

@@ -344,6 +344,14 @@ void if_not_in_set(struct builder *b, enum set_id id)
 	lookup(b, id, true);
 }
 
+/* whoever's socket it is: the switch's one key is the magic with our own number */
+void if_on(struct builder *b, enum set_id id)
+{
+	load_sock(b);
+	load_bits32(b, R0, 0xff000000, ACTOR_SELF);
+	lookup(b, id, false);
+}
+
 void if_factory(struct builder *b, enum nft_factory class)
 {
 	uint32_t v = class;

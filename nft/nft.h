@@ -21,7 +21,7 @@ struct nft_conf {
 	bool ipv6;            /* listeners and redirects for IPv6 too */
 	uint16_t dns_port;    /* of the private listeners */
 	/* NFLOG to instance_log_group, prefix one of: rate (too many new flows), listener, dns,
-	 * refuse, local, actor, default, inbound, reply (to another's flow). The packet's mark
+	 * block, refuse, local, actor, default, inbound, reply (to another's flow). The packet's mark
 	 * says whose, in input too (the listening program's). At most 20 a second per actor. */
 	bool log_refused;
 };
@@ -45,6 +45,9 @@ enum nft_set {
 	NFT_LOCAL_NO,    /* actor: no local destinations */
 	NFT_FACTORY,     /* actor . class: which factory rules it may use (enum nft_factory) */
 	NFT_EXEMPT_DNS,  /* actor: its DNS is not redirected */
+	/* switches over everything above: one element, of ACTOR_SELF, is on */
+	NFT_PAUSED,      /* nothing is refused; flows are marked and DNS redirected as ever */
+	NFT_BLOCKED,     /* nothing goes out or in but this machine's own; stands over PAUSED */
 };
 
 enum nft_factory { NFT_FACTORY_DHCP = 1, NFT_FACTORY_NTP, NFT_FACTORY_MDNS, NFT_FACTORY_ND };

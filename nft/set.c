@@ -40,6 +40,7 @@ enum { ADDRESSES_MAX = 65536, ACTORS_MAX = 8192 };
 		MARK_ADDR_SVC(TYPE_IP6ADDR), 28 }
 #define ACTOR_SET(set, text, yes) \
 	{ text, set, 0, false, false, yes, 0, ACTORS_MAX, TYPE_MARK, 4 }
+#define SWITCH(set, text) { text, set, 0, false, false, false, 0, 1, TYPE_MARK, 4 }
 
 const struct set_def set_defs[SET_COUNT] = {
 	ADDRESS_SETS(SET_PASS, NFT_PASS, "pass"),
@@ -54,6 +55,8 @@ const struct set_def set_defs[SET_COUNT] = {
 	[SET_FACTORY] = { "factory", NFT_FACTORY, 0, false, false, false, 0, 4 * ACTORS_MAX,
 		KEY2(TYPE_MARK, TYPE_MARK), 8 },
 	[SET_EXEMPT_DNS] = ACTOR_SET(NFT_EXEMPT_DNS, "exempt_dns", false),
+	[SET_PAUSED] = SWITCH(NFT_PAUSED, "paused"),
+	[SET_BLOCKED] = SWITCH(NFT_BLOCKED, "blocked"),
 	[SET_PAIRS] = { "pairs", 0, 0, false, false, false, 0, ACTORS_MAX,
 		KEY2(TYPE_MARK, TYPE_MARK), 8 },
 	[SET_FLOWS] = { "flows", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
@@ -69,6 +72,8 @@ static bool element_ok(const struct nft_element *el, const struct set_def *d)
 	if (d->timed && el->timeout_ms == 0)
 		return false; /* a grant without an end would outlive its answer */
 	if (d->service && el->proto == 0)
+		return false;
+	if ((el->set == NFT_PAUSED || el->set == NFT_BLOCKED) && el->actor != ACTOR_SELF)
 		return false;
 	return el->set != NFT_FACTORY || el->factory != 0;
 }

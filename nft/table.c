@@ -53,6 +53,7 @@ static const struct {
 	{ "rate", "no_rate" },         /* new flows over the cap */
 	{ "listener", "no_listener" }, /* our inner addresses, not by redirect */
 	{ "dns", "no_dns" },           /* port 53 that could not be redirected */
+	{ "block", "no_block" },       /* everything is blocked for now */
 	{ "refuse", "no_refuse" },     /* a refuse set: denied by a rule, lately */
 	{ "local", "no_local" },       /* this machine's own addresses */
 	{ "actor", "no_actor" },       /* the whole program is refused */
@@ -208,9 +209,11 @@ static void chain_ours(struct builder *b)
 	redirected(b, 4);
 	redirected(b, 6);
 	ours_inner(b);
+	RULE(b, if_on(b, SET_BLOCKED), do_jump(b, "blocked"));
 	RULE(b, if_pair(b), do_accept(b));
 	/* a guarded server answers a guarded client: the ct mark is the client's */
 	RULE(b, if_ct_reply(b), if_ct_ours(b), if_to_type(b, RTN_LOCAL), do_accept(b));
+	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "admit"));
 	/* held addresses are refused from here on */
 	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, DNS), if_not_in_set(b, SET_EXEMPT_DNS),
 		do_goto(b, "no_dns"));
@@ -226,6 +229,17 @@ static void chain_ours(struct builder *b)
 	RULE(b, do_jump(b, "factory"));
 	/* sockets bound to a device, and undecided other protocols, are held here */
 	RULE(b, do_goto(b, b->conf->default_allow ? "admit" : "no_default"));
+}
+
+/* Before the pairs: what runs already stops too. In input nothing is said to the peer. */
+static void chains_blocked(struct builder *b)
+{
+	chain_at(b, "blocked");
+	RULE(b, if_to_type(b, RTN_LOCAL), do_return(b));
+	RULE(b, do_goto(b, "no_block"));
+	chain_at(b, "in_blocked");
+	RULE(b, if_in_lo(b), do_return(b));
+	RULE(b, do_drop(b));
 }
 
 /* The listener answers in a client's flow, which keeps the client's mark. */
@@ -399,9 +413,11 @@ static void chain_in_ours(struct builder *b)
 {
 	chain_at(b, "in_ours");
 	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
+	RULE(b, if_on(b, SET_BLOCKED), do_jump(b, "in_blocked"));
 	RULE(b, if_pair(b), do_accept(b));
 	RULE(b, if_ct_reply(b), if_ct_ours(b), do_goto(b, "no_reply"));
 	RULE(b, if_ct_reply(b), do_accept(b));
+	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "in_admit"));
 	RULE(b, if_in_lo(b), do_goto(b, "in_admit"));
 	RULE(b, if_in_set(b, SET_INBOUND_REFUSE), do_goto(b, "no_inbound"));
 	RULE(b, if_in_set(b, SET_INBOUND_PASS), do_goto(b, "in_admit"));
@@ -432,7 +448,8 @@ static void chains_make(struct builder *b)
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
 	};
 	static const char *const plain[] = { "nat_ours", "ours", "self", "mine", "admit",
-		"factory", "no", "back", "in_listener", "in_ours", "in_admit" };
+		"factory", "no", "back", "in_listener", "in_ours", "in_admit", "blocked",
+		"in_blocked" };
 
 	for (size_t i = 0; i < ARRAY_LEN(hooked); i++)
 		chain(b, hooked[i].name, &hooked[i].hook);
@@ -479,4 +496,5 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	chain_in(b);
 	chain_in_listener(b);
 	chain_in_ours(b);
+	chains_blocked(b);
 }

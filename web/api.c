@@ -32,6 +32,11 @@ const struct route api_routes[] = {
 	{ "GET", "/api/v1/rules", api_rules, false, { NULL } },
 	{ "POST", "/api/v1/rules", api_rule_add, true, { NULL } },
 	{ "DELETE", "/api/v1/rules/", api_rule_remove, true, { NULL } },
+	{ "PATCH", "/api/v1/rules/", api_rule_change, true, { NULL } },
+	{ "POST", "/api/v1/rules/test", api_explain_body, true, { NULL } },
+	{ "POST", "/api/v1/undo/", api_undo, true, { NULL } },
+	{ "GET", "/api/v1/filter", api_filter, false, { NULL } },
+	{ "PUT", "/api/v1/filter", api_filter_set, true, { NULL } },
 	{ "GET", "/api/v1/explain", api_explain, false, { "who", "what", NULL } },
 	{ "POST", "/api/v1/explain", api_explain_body, true, { NULL } },
 	{ "GET", "/api/v1/openapi.json", api_document, false, { NULL } },
@@ -89,7 +94,7 @@ static bool body_gate(struct request *rq)
 
 	if (length && strtoull(length, NULL, 10) > HTTP_BODY_MAX)
 		return refuse(rq, MHD_HTTP_CONTENT_TOO_LARGE, "a body is at most 64 KB");
-	if (strcmp(rq->method, "POST") == 0 &&
+	if (rq->route->changes && strcmp(rq->method, "DELETE") != 0 &&
 		!is_json(header(rq, MHD_HTTP_HEADER_CONTENT_TYPE)))
 		return refuse(rq, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
 			"the body must be application/json");

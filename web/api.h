@@ -5,6 +5,7 @@
 
 #include "web/channel.h"
 #include "web/http.h"
+#include "web/undo.h"
 
 struct events;
 struct users;
@@ -19,6 +20,7 @@ struct api {
 	bool has_status;
 	struct link_status status; /* as it was told last */
 	json_t *rules;             /* the last complete list; owned */
+	struct undo undo;
 };
 
 enum { API_ARGUMENTS_MAX = 8, API_LIST_DEFAULT = 100, API_LIST_MAX = 1000 };
@@ -37,7 +39,8 @@ bool api_gate(void *ctx, struct request *rq);
 void api_handle(void *ctx, struct request *rq);
 void api_ended(void *ctx, struct request *rq);
 
-/* handlers: lists.c answers from the window, ask.c with what the core says */
+/* handlers: lists.c answers from the window, ask.c with what the core says, change.c has
+ * the core change something */
 void api_queries(struct api *a, struct request *rq);
 void api_flows(struct api *a, struct request *rq);
 void api_apps(struct api *a, struct request *rq);
@@ -46,6 +49,10 @@ void api_status(struct api *a, struct request *rq);
 void api_rules(struct api *a, struct request *rq);
 void api_rule_add(struct api *a, struct request *rq);
 void api_rule_remove(struct api *a, struct request *rq);
+void api_rule_change(struct api *a, struct request *rq);
+void api_undo(struct api *a, struct request *rq);
+void api_filter(struct api *a, struct request *rq);
+void api_filter_set(struct api *a, struct request *rq);
 void api_explain(struct api *a, struct request *rq);
 void api_explain_body(struct api *a, struct request *rq);
 

@@ -5,6 +5,7 @@
 #include "base/macros.h"
 #include "base/text.h"
 #include "web/events.h"
+#include "web/job.h"
 #include "web/objects.h"
 
 #include <errno.h>
@@ -12,18 +13,6 @@
 #include <string.h>
 
 enum { RULES_SHOWN_MAX = 20000, EXPLAIN_MAX = 256 * 1024 };
-
-/* one request that waits for the core; lives as long as the request */
-struct job {
-	struct channel_call call;
-	struct api *api;
-	struct request *rq;
-	json_t *items;          /* rules that came so far */
-	char *text;             /* explain's answer so far */
-	size_t len;
-	uint32_t id;            /* of the rule just made */
-	struct link_explain explained;
-};
 
 void api_ended(void *ctx, struct request *rq)
 {
@@ -37,7 +26,7 @@ void api_ended(void *ctx, struct request *rq)
 	free(j);
 }
 
-static struct job *job_new(struct api *a, struct request *rq)
+struct job *job_new(struct api *a, struct request *rq)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -51,14 +40,13 @@ static struct job *job_new(struct api *a, struct request *rq)
 	return j;
 }
 
-static void core_away(struct request *rq)
+void job_core_away(struct request *rq)
 {
 	request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "the core is being restarted");
 	request_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 }
 
-/* asks, and waits; false: it could not be sent */
-static bool ask(struct job *j, enum link_type type, const void *body)
+bool job_ask(struct job *j, enum link_type type, const void *body)
 {
 	if (channel_ask(j->api->channel, type, body, &j->call) < 0)
 		return false;
@@ -67,8 +55,7 @@ static bool ask(struct job *j, enum link_type type, const void *body)
 	return true;
 }
 
-/* a refusal in the core's words */
-static void answer_refused(struct request *rq, const struct link_done *d)
+void job_refused(struct request *rq, const struct link_done *d)
 {
 	unsigned status = MHD_HTTP_INTERNAL_SERVER_ERROR;
 
@@ -113,13 +100,13 @@ void api_status(struct api *a, struct request *rq)
 		return;
 	j->call.got = status_got;
 	j->call.done = status_done;
-	if (!ask(j, LINK_GET_STATUS, NULL))
+	if (!job_ask(j, LINK_GET_STATUS, NULL))
 		status_done(&j->call, NULL);
 }
 
 /* rules */
 
-static void rules_got(struct channel_call *call, const struct link_any *m)
+void job_rules_got(struct channel_call *call, const struct link_any *m)
 {
 	struct job *j = container_of(call, struct job, call);
 
@@ -127,7 +114,7 @@ static void rules_got(struct channel_call *call, const struct link_any *m)
 		json_array_append_new(j->items, object_rule(&m->u.rule));
 }
 
-static void rules_keep(struct job *j)
+void job_rules_keep(struct job *j)
 {
 	json_decref(j->api->rules);
 	j->api->rules = json_incref(j->items);
@@ -138,14 +125,14 @@ static void rules_done(struct channel_call *call, const struct link_done *d)
 	struct job *j = container_of(call, struct job, call);
 
 	if (d && d->r < 0) {
-		answer_refused(j->rq, d);
+		job_refused(j->rq, d);
 	} else if (d) {
-		rules_keep(j);
+		job_rules_keep(j);
 		api_answer_list(j->rq, json_incref(j->items), 0);
 	} else if (j->api->rules) {
 		api_answer_list(j->rq, json_incref(j->api->rules), 0);
 	} else {
-		core_away(j->rq);
+		job_core_away(j->rq);
 	}
 }
 
@@ -156,120 +143,17 @@ void api_rules(struct api *a, struct request *rq)
 	if (!j)
 		return;
 	j->items = json_array();
-	j->call.got = rules_got;
+	j->call.got = job_rules_got;
 	j->call.done = rules_done;
-	if (!ask(j, LINK_GET_RULES, NULL))
+	if (!job_ask(j, LINK_GET_RULES, NULL))
 		rules_done(&j->call, NULL);
 }
 
-/* a change that was sent and not answered: it may have been made */
-static void answer_not_known(struct request *rq)
+void job_not_known(struct request *rq)
 {
 	request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE,
 		"the core did not answer (it is being restarted): whether the change was made "
 		"is not known, look at the rules");
-}
-
-static json_t *rule_with(json_t *items, uint32_t id)
-{
-	json_t *o;
-	size_t i;
-
-	json_array_foreach(items, i, o) {
-		if (json_integer_value(json_object_get(o, "id")) == (json_int_t)id)
-			return json_incref(o);
-	}
-	o = json_object(); /* gone again already */
-	json_object_set_new(o, "id", json_integer(id));
-	return o;
-}
-
-static void added_list_done(struct channel_call *call, const struct link_done *d)
-{
-	struct job *j = container_of(call, struct job, call);
-
-	if (d && d->r == 0)
-		rules_keep(j);
-	request_answer(j->rq, MHD_HTTP_CREATED, rule_with(j->items, j->id));
-}
-
-static void add_done(struct channel_call *call, const struct link_done *d)
-{
-	struct job *j = container_of(call, struct job, call);
-
-	if (!d) {
-		answer_not_known(j->rq);
-		return;
-	}
-	if (d->r < 0) {
-		answer_refused(j->rq, d);
-		return;
-	}
-	events_rules(j->api->events);
-	j->id = d->id;
-	j->items = json_array();
-	j->call.got = rules_got;
-	j->call.done = added_list_done;
-	if (!ask(j, LINK_GET_RULES, NULL))
-		added_list_done(&j->call, NULL);
-}
-
-void api_rule_add(struct api *a, struct request *rq)
-{
-	static const char *const names[] = { "text" };
-	struct link_rule_add m = { .uid = rq->peer->uid };
-	const char *text;
-	json_t *body;
-	struct job *j;
-	bool fits;
-
-	if (!api_body(rq, names, &text, 1, &body))
-		return;
-	fits = text_copy(m.text, sizeof(m.text), text);
-	json_decref(body);
-	if (!fits) {
-		request_problem(rq, MHD_HTTP_UNPROCESSABLE_CONTENT,
-			"a rule is at most 1023 bytes");
-		return;
-	}
-	j = job_new(a, rq);
-	if (!j)
-		return;
-	j->call.done = add_done;
-	if (!ask(j, LINK_RULE_ADD, &m))
-		core_away(rq);
-}
-
-static void remove_done(struct channel_call *call, const struct link_done *d)
-{
-	struct job *j = container_of(call, struct job, call);
-
-	if (!d) {
-		answer_not_known(j->rq);
-	} else if (d->r < 0) {
-		answer_refused(j->rq, d);
-	} else {
-		events_rules(j->api->events);
-		request_text(j->rq, MHD_HTTP_NO_CONTENT, NULL, NULL);
-	}
-}
-
-void api_rule_remove(struct api *a, struct request *rq)
-{
-	struct link_rule_remove m = { .uid = rq->peer->uid };
-	const char *number = rq->path + strlen(rq->route->path);
-	struct job *j;
-
-	if (text_u32(number, UINT32_MAX, &m.id) < 0 || m.id == 0) {
-		request_problem(rq, MHD_HTTP_NOT_FOUND, "no rule has this number");
-		return;
-	}
-	j = job_new(a, rq);
-	if (!j)
-		return;
-	j->call.done = remove_done;
-	if (!ask(j, LINK_RULE_REMOVE, &m))
-		core_away(rq);
 }
 
 /* explain */
@@ -296,11 +180,11 @@ static void explain_done(struct channel_call *call, const struct link_done *d)
 	json_t *o;
 
 	if (!d) {
-		core_away(j->rq);
+		job_core_away(j->rq);
 		return;
 	}
 	if (d->r < 0) {
-		answer_refused(j->rq, d);
+		job_refused(j->rq, d);
 		return;
 	}
 	o = json_object();
@@ -324,8 +208,8 @@ static void explain(struct api *a, struct request *rq, const char *who, const ch
 	}
 	j->call.got = explain_got;
 	j->call.done = explain_done;
-	if (!ask(j, LINK_EXPLAIN, &j->explained))
-		core_away(rq);
+	if (!job_ask(j, LINK_EXPLAIN, &j->explained))
+		job_core_away(rq);
 }
 
 void api_explain(struct api *a, struct request *rq)

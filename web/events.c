@@ -134,13 +134,23 @@ void events_flow(struct events *e, const struct link_flow *f)
 	}
 }
 
-void events_rules(struct events *e)
+static void tell_changed(struct events *e, const char *what)
 {
 	e->number++;
 	for (struct stream *s = e->streams; s; s = s->next) {
 		if (s->topics & TOPIC_RULES)
-			put_event(s, "rules", "{}");
+			put_event(s, what, "{}");
 	}
+}
+
+void events_rules(struct events *e)
+{
+	tell_changed(e, "rules");
+}
+
+void events_filter(struct events *e)
+{
+	tell_changed(e, "filter");
 }
 
 static void put_hello(struct stream *s)

@@ -2,7 +2,7 @@
  * events.h - the live stream: Server-Sent Events (WHATWG HTML 9.2) to those who listen.
  *
  * Events: hello {boot, core}, query, flow (the API's objects; a flow again when it changed),
- *         rules {} (they changed: read them again), resync {} (something was lost: read
+ *         rules {}, filter {} (they changed: read them again), resync {} (something was lost: read
  *         again). An id is BOOT-NUMBER.
  * Bounds: EVENTS_STREAMS_MAX streams; EVENTS_BUFFER_MAX bytes waiting in each, then what
  *         waits is dropped and resync sent. A comment every 15 s finds those who left. */
@@ -40,6 +40,7 @@ int events_listen(struct events *e, const struct events_want *want,
 void events_hello(struct events *e, uint64_t boot, bool running); /* to everybody */
 void events_flow(struct events *e, const struct link_flow *f);
 void events_rules(struct events *e);
+void events_filter(struct events *e);
 void events_end(struct events *e); /* lets every stream end */
 
 #endif

@@ -137,6 +137,8 @@ static void set_decided(json_t *o, const struct link_flow *f)
 	set(o, "verdict", json_string(verdict_text((enum verdict)f->flow.verdict)));
 	set(o, "rule", rule_of(f));
 	set(o, "reason", json_string(reason_text((enum reason)f->flow.reason)));
+	set(o, "watched", json_boolean(f->flow.watched));
+	set(o, "first", json_boolean(f->flow.first));
 }
 
 json_t *object_query(struct window *w, const struct link_flow *f)
@@ -234,16 +236,29 @@ json_t *object_app(const struct window_program *p, const struct users *users)
 	return o;
 }
 
+/* FNV-1a of the text: changes with it, and with nothing else */
+static const char *object_etag(const struct link_rule *r, char out[static 32])
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (const char *p = r->text; *p; p++)
+		h = (h ^ (uint8_t)*p) * 1099511628211u;
+	snprintf(out, 32, "\"%u-%llx\"", r->id, (unsigned long long)h);
+	return out;
+}
+
 json_t *object_rule(const struct link_rule *r)
 {
 	static const char *const sources[] = { [RULE_OWN] = "own", [RULE_FILE] = "file",
 		[RULE_FACTORY] = "factory" };
 	json_t *o = json_object();
+	char etag[32];
 
 	set_number(o, "id", r->id);
 	set(o, "text", object_text(r->text));
 	set(o, "action", json_string(verdict_text((enum verdict)r->action)));
 	set(o, "enabled", json_boolean(r->enabled));
+	set_text(o, "etag", object_etag(r, etag));
 	set(o, "source", json_string(sources[r->source]));
 	set_text(o, "file", r->file);
 	set(o, "line", r->line ? json_integer(r->line) : json_null());
@@ -314,6 +329,18 @@ static json_t *sets_of(const struct link_status *s)
 	return o;
 }
 
+json_t *object_filter(const struct link_status *s)
+{
+	static const char *const words[] = { [FILTER_ON] = "on", [FILTER_PAUSED] = "paused",
+		[FILTER_BLOCK] = "blocked" };
+	json_t *o = json_object();
+
+	set(o, "mode", json_string(words[s->filter]));
+	set(o, "enabled", json_boolean(s->filter != FILTER_PAUSED));
+	set(o, "until", object_time(s->filter_until_s * 1000));
+	return o;
+}
+
 json_t *object_status(const struct link_status *s, const struct object_link *link)
 {
 	json_t *o = json_object();
@@ -325,6 +352,7 @@ json_t *object_status(const struct link_status *s, const struct object_link *lin
 	set_text(o, "boot", id);
 	set_text(o, "instance", s ? s->instance : NULL);
 	set_text(o, "mode", s ? s->mode : NULL);
+	set(o, "filter", s ? object_filter(s) : json_null());
 	set_text(o, "default", s ? s->default_out : NULL);
 	set_text(o, "default_in", s ? s->default_in : NULL);
 	set_text(o, "scope", s ? s->scope : NULL);

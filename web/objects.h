@@ -27,6 +27,8 @@ struct object_link { /* how it is between the core and us */
 	bool running;
 	uint64_t boot, bad; /* bad: messages dropped */
 };
+/* {mode, enabled, until} */
+json_t *object_filter(const struct link_status *s);
 /* s NULL: the core has not told yet */
 json_t *object_status(const struct link_status *s, const struct object_link *link);
 

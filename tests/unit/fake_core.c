@@ -43,7 +43,8 @@ static void status(struct fake_core *c, uint32_t seq)
 		.scope = "/", .when_down = "closed", .default_out = "deny",
 		.default_in = "allow", .uptime_s = 61, .bpf = 1, .table = 1, .nupstreams = 1,
 		.upstreams = { { .name = "10.53.0.1", .sent = 5, .last_ok_ms = 1000 } },
-		.grants = 3, .queries = 12, .denied = 4, .rss_kb = 9000 };
+		.grants = 3, .queries = 12, .denied = 4, .rss_kb = 9000, .filter = c->filter.mode,
+		.filter_until_s = c->filter.until_s };
 
 	fake_core_send(c, LINK_STATUS, seq, &s);
 	done(c, seq, 0, 0, "");
@@ -73,6 +74,19 @@ static void add(struct fake_core *c, uint32_t seq, const struct link_rule_add *m
 	text_copy(r.text, sizeof(r.text), m->text);
 	c->rules[c->nrules++] = r;
 	done(c, seq, 0, ++c->last_id, "");
+}
+
+static void change(struct fake_core *c, uint32_t seq, const struct link_rule_change *m)
+{
+	for (unsigned i = 0; i < c->nrules; i++) {
+		if (c->rules[i].id != m->id || c->rules[i].source != 0)
+			continue;
+		text_copy(c->rules[i].text, sizeof(c->rules[i].text), m->text);
+		c->rules[i].enabled = !strstr(m->text, " off");
+		done(c, seq, 0, m->id, "");
+		return;
+	}
+	done(c, seq, -ENOENT, 0, "no own rule has this number");
 }
 
 static void take_out(struct fake_core *c, uint32_t seq, uint32_t id)
@@ -129,6 +143,13 @@ static void answer(struct fake_core *c, const struct link_any *m, size_t len)
 		return;
 	case LINK_RULE_REMOVE:
 		take_out(c, m->head.seq, m->u.rule_remove.id);
+		return;
+	case LINK_RULE_CHANGE:
+		change(c, m->head.seq, &m->u.rule_change);
+		return;
+	case LINK_FILTER:
+		c->filter = m->u.filter;
+		done(c, m->head.seq, 0, 0, "");
 		return;
 	case LINK_EXPLAIN:
 		explain(c, m->head.seq, &m->u.explain);

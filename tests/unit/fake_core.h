@@ -21,6 +21,7 @@ struct fake_core {
 	bool stop, silent; /* silent: reads nothing, like a core that is being restarted */
 	uint64_t boot;
 	struct link_rule rules[FAKE_RULES_MAX];
+	struct link_filter filter;
 	unsigned nrules;
 	uint32_t last_id, asked_uid;
 };

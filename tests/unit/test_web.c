@@ -317,6 +317,85 @@ static void rules_come_and_go(void **state)
 	answer_done(&a);
 }
 
+static json_int_t undo_of(const struct answer *a)
+{
+	const char *n = strstr(a->head, "Scupper-Undo: ");
+
+	assert_non_null(n);
+	return atoll(n + strlen("Scupper-Undo: "));
+}
+
+static void changes_are_undone(void **state)
+{
+	struct answer a = call("POST", "/api/v1/rules", "{\"text\":\"deny any .a.test\"}");
+	char path[64], undo[64];
+	json_int_t added = undo_of(&a);
+
+	(void)state;
+	snprintf(path, sizeof(path), "/api/v1/rules/%lld",
+		(long long)json_integer_value(json_object_get(a.json, "id")));
+	answer_done(&a);
+	a = call("PATCH", path, "{\"enabled\":false}");
+	assert_int_equal(a.status, 200);
+	assert_string_equal(str(a.json, "text"), "deny any .a.test off");
+	assert_true(json_is_false(json_object_get(a.json, "enabled")));
+	assert_int_equal(undo_of(&a), added + 1);
+	answer_done(&a);
+	a = call("PATCH", path, "{\"text\":\"deny any .b.test\"}");
+	assert_string_equal(str(a.json, "text"), "deny any .b.test");
+	snprintf(undo, sizeof(undo), "/api/v1/undo/%lld", (long long)undo_of(&a));
+	answer_done(&a);
+	a = call("POST", undo, "{}");
+	assert_int_equal(a.status, 200);
+	assert_string_equal(str(a.json, "text"), "deny any .a.test off");
+	answer_done(&a);
+	a = call("POST", undo, "{}");
+	assert_int_equal(a.status, 404); /* undone already */
+	answer_done(&a);
+	snprintf(undo, sizeof(undo), "/api/v1/undo/%lld", (long long)added);
+	a = call("POST", undo, "{}");
+	assert_int_equal(a.status, 204);
+	snprintf(undo, sizeof(undo), "/api/v1/undo/%lld", (long long)undo_of(&a));
+	answer_done(&a);
+	a = call("POST", undo, "{}"); /* to undo is a change too */
+	assert_int_equal(a.status, 201);
+	snprintf(path, sizeof(path), "/api/v1/rules/%lld",
+		(long long)json_integer_value(json_object_get(a.json, "id")));
+	answer_done(&a);
+	a = call("DELETE", path, NULL);
+	assert_int_equal(a.status, 204);
+	answer_done(&a);
+}
+
+static void filter(void **state)
+{
+	static const struct {
+		const char *body, *mode;
+		bool enabled;
+	} cases[] = {
+		{ "{\"enabled\":false}", "paused", false },
+		{ "{\"enabled\":false,\"until\":\"2030-01-02T03:04:05.678Z\"}", "paused", false },
+		{ "{\"block\":true}", "blocked", true },
+		{ "{\"enabled\":true}", "on", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct answer a = call("PUT", "/api/v1/filter", cases[i].body);
+		json_t *j = get("/api/v1/filter");
+
+		print_message("%s\n", cases[i].body);
+		assert_int_equal(a.status, 200);
+		assert_string_equal(str(a.json, "mode"), cases[i].mode);
+		assert_true(json_equal(a.json, j));
+		assert_int_equal(json_is_true(json_object_get(j, "enabled")), cases[i].enabled);
+		if (i == 1)
+			assert_string_equal(str(j, "until"), "2030-01-02T03:04:05.000Z");
+		json_decref(j);
+		answer_done(&a);
+	}
+}
+
 static void explanations(void **state)
 {
 	json_t *j = get("/api/v1/explain?who=/usr/bin/curl&what=a.test:443/tcp");
@@ -462,6 +541,19 @@ static void what_is_refused(void **state)
 		{ "GET", "/api/v1/explain?who=a", NULL, 400 },
 		{ "GET", "/api/v1/explain?who=nobody&what=a.test", NULL, 422 },
 		{ "POST", "/api/v1/explain", "{\"who\":\"a\"}", 400 },
+		{ "PUT", "/api/v1/filter", "{}", 400 },
+		{ "PUT", "/api/v1/filter", "{\"enabled\":true,\"block\":true}", 400 },
+		{ "PUT", "/api/v1/filter", "{\"enabled\":false,\"until\":\"soon\"}", 400 },
+		{ "PUT", "/api/v1/filter", "{\"block\":false}", 400 },
+		{ "PUT", "/api/v1/filter", "[]", 400 },
+		{ "PATCH", "/api/v1/rules/1", "{}", 400 },
+		{ "PATCH", "/api/v1/rules/1", "{\"enabled\":1}", 400 },
+		{ "PATCH", "/api/v1/rules/1", "{\"enabled\":true,\"text\":\"\"}", 400 },
+		{ "PATCH", "/api/v1/rules/4000000", "{\"enabled\":true}", 404 },
+		{ "PATCH", "/api/v1/rules/x", "{\"enabled\":true}", 404 },
+		{ "POST", "/api/v1/undo/0", "{}", 404 },
+		{ "POST", "/api/v1/undo/4000000", "{}", 404 },
+		{ "POST", "/api/v1/rules/test", "{}", 400 },
 		{ "POST", "/api/v1/rules", "", 400 },
 		{ "POST", "/api/v1/rules", "{", 400 },
 		{ "POST", "/api/v1/rules", "[]", 400 },
@@ -935,6 +1027,8 @@ int main(void)
 		cmocka_unit_test(names_that_are_no_utf8),
 		cmocka_unit_test(pages),
 		cmocka_unit_test(rules_come_and_go),
+		cmocka_unit_test(changes_are_undone),
+		cmocka_unit_test(filter),
 		cmocka_unit_test(explanations),
 		cmocka_unit_test(every_route_is_described),
 		cmocka_unit_test(objects_are_as_described),

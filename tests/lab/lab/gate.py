@@ -180,11 +180,12 @@ class Gate:
         assert done.ok, done
         return json.loads(done.out)
 
-    def api(self, path, method="GET", body=None):
+    def api(self, path, method="GET", body=None, headers=None):
         """(status, object)"""
         conn = _Unix(self.socket)
         try:
             head = {"Content-Type": "application/json"} if body is not None else {}
+            head.update(headers or {})
             conn.request(method, "/api/v1/" + path,
                          json.dumps(body) if body is not None else None, head)
             reply = conn.getresponse()
