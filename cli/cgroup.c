@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <mntent.h>
 #include <signal.h>
@@ -67,24 +68,46 @@ int cgroup_join(const char *path, int pid)
 	return n;
 }
 
-static unsigned kill_all(const char *path)
+static int write_one(const char *path, const char *file)
+{
+	char name[PATH_MAX];
+	int fd, r;
+
+	snprintf(name, sizeof(name), "%s/%s", path, file);
+	fd = open(name, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = write(fd, "1", 1) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+static void kill_procs(const char *path)
 {
 	char file[PATH_MAX];
-	unsigned n = 0;
 	FILE *f;
 	int pid;
 
 	snprintf(file, sizeof(file), "%s/cgroup.procs", path);
 	f = fopen(file, "re");
 	if (!f)
-		return 0;
-	while (fscanf(f, "%d", &pid) == 1) {
+		return;
+	while (fscanf(f, "%d", &pid) == 1)
 		if (pid > 0 && pid != getpid())
 			kill(pid, SIGKILL);
-		n++;
-	}
 	fclose(f);
-	return n;
+}
+
+/* deepest first: what the command made below its cgroup goes with it */
+static int end_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)ftw;
+	if (type == FTW_DP) {
+		kill_procs(path); /* before Linux 5.14 there is no cgroup.kill */
+		rmdir(path);
+	}
+	return 0;
 }
 
 int cgroup_end(const char *path)
@@ -92,8 +115,9 @@ int cgroup_end(const char *path)
 	const struct timespec step = { .tv_nsec = END_STEP_MS * 1000000L };
 
 	for (int i = 0; i < END_TRIES; i++) {
-		kill_all(path);
-		if (rmdir(path) == 0 || errno == ENOENT)
+		write_one(path, "cgroup.kill");
+		nftw(path, end_one, 16, FTW_DEPTH | FTW_PHYS);
+		if (access(path, F_OK) < 0)
 			return 0;
 		nanosleep(&step, NULL);
 	}

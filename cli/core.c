@@ -203,17 +203,19 @@ static void on_rebuild(uv_timer_t *t)
 {
 	struct core *c = t->data;
 	struct nft_element *els = NULL;
-	struct nft *before = c->nft;
 	size_t n = 0;
+	int r = gate_elements(c->gate, &els, &n);
 
 	log_error("our nft table was taken away: setting it up again");
-	if (gate_elements(c->gate, &els, &n) < 0 || open_table(c, els, n) < 0) {
+	gate_table_gone(c->gate);
+	nft_close(c->nft); /* what was under way fails: its answers are SERVFAIL */
+	c->nft = NULL;
+	if (r < 0 || open_table(c, els, n) < 0) {
 		log_error("it did not come back: starting anew");
 		abort();
 	}
 	free(els);
 	gate_table_back(c->gate, c->nft);
-	nft_close(before);
 }
 
 /* told from within the writer that is to be closed: not now, but next */

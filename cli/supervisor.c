@@ -66,7 +66,7 @@ static int run_web(struct held *h)
 
 static void child_start(struct supervisor *s, struct child *c)
 {
-	pid_t pid = fork();
+	pid_t ours = getpid(), pid = fork();
 
 	c->start_at_ms = 0;
 	if (pid < 0) {
@@ -78,6 +78,8 @@ static void child_start(struct supervisor *s, struct child *c)
 		sigset_t none;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* the supervisor holds what we need */
+		if (getppid() != ours)
+			_exit(1); /* it died before we could say so */
 		prctl(PR_SET_NAME, c->name);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);

@@ -65,6 +65,7 @@ static void tell_factory(struct gate *g, struct batch *b, struct actor_state *a,
 void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 {
 	struct actor_state *a = actor_of(g, p);
+	unsigned before = batch_count(b);
 	bool watch = g->mode == GATE_WATCH; /* the table holds nothing that could refuse */
 
 	tell_map(b, NFT_ACTOR, p->actor, &a->out,
@@ -74,6 +75,20 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 	tell_map(b, NFT_LOCAL_NO, p->actor, &a->local,
 		!watch && a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
 	tell_factory(g, b, a, p);
+	if (batch_count(b) > before)
+		a->told = g->sent + 1; /* b is the next to be sent */
+}
+
+void actor_untold(struct actor_state *a)
+{
+	a->out = a->in = a->local = VERDICT_NONE;
+	a->factory = 0;
+}
+
+static void actor_told(void *ctx, int r)
+{
+	if (r < 0)
+		actor_untold(ctx);
 }
 
 void gate_actor_new(void *gate, const struct program *p)
@@ -84,7 +99,7 @@ void gate_actor_new(void *gate, const struct program *p)
 	if (!g->rules)
 		return; /* the first gate_rules_set goes over everybody */
 	actor_tell(g, p, b);
-	batch_send(b, NULL, NULL);
+	batch_send(b, actor_told, &g->actors[p->actor & ACTOR_MASK]);
 }
 
 struct idle {

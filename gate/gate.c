@@ -246,16 +246,21 @@ static void on_open(void *ctx, int r)
 	struct pass *p = ctx;
 
 	p->waiting--;
-	if (r < 0 && !p->dead) {
-		p->f.reason = REASON_KERNEL;
-		p->error = r;
-		p->g->stats.kernel_failed++;
-		pass_open_failed(p);
-	} else if (!p->dead && p->generation != p->g->generation) {
+	if (p->dead) {
+		finish(p);
+		return;
+	}
+	if (r >= 0 && p->generation != p->g->generation) {
 		/* the rules changed while it waited: nothing of it is out yet */
 		pass_forget_answer(p);
 		may_ask(p);
 		return;
+	}
+	if (r < 0 || !pass_open_holds(p)) { /* or another's batch that it relied on failed */
+		p->f.reason = REASON_KERNEL;
+		p->error = r;
+		p->g->stats.kernel_failed++;
+		pass_open_failed(p);
 	}
 	finish(p);
 }
@@ -276,7 +281,7 @@ static void judged(struct pass *p)
 		return;
 	}
 	b = pass_open(p, who);
-	if (!b) {
+	if (!b && !p->must_wait) {
 		finish(p); /* everything stands open already */
 		return;
 	}
@@ -284,7 +289,10 @@ static void judged(struct pass *p)
 		p->held = answer_hold(p->answer);
 	p->waiting++;
 	p->deadline_ms = MIN(p->deadline_ms, clock_boot_ms() + KERNEL_DEADLINE_MS);
-	batch_send(b, on_open, p);
+	if (b)
+		batch_send(b, on_open, p);
+	else
+		gate_after(p->g, on_open, p); /* another's batch has it */
 }
 
 /* --- tell ----------------------------------------------------------------------------- */

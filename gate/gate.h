@@ -89,6 +89,8 @@ void gate_refused(void *gate, const struct nflog_packet *p);
 void gate_restore(struct gate *g, const struct nft_element *els, size_t n);
 /* everything that must stand in a new table; the caller frees *out */
 int gate_elements(struct gate *g, struct nft_element **out, size_t *n);
+/* from here to gate_table_back() nothing is given to the kernel: answers that need it fail */
+void gate_table_gone(struct gate *g);
 void gate_table_back(struct gate *g, struct nft *nft);
 
 /* judge sockets that existed before us; done at the end */

@@ -40,6 +40,7 @@ struct grant {
 	uint32_t actor, rule;
 	struct addr addr;
 	int64_t expires_ms;
+	uint64_t sent;        /* the batch with its elements: not there before it is answered */
 	bool in_kernel;       /* elements were sent; false: the actor's whole verdict covers it */
 	struct grant_shape shape; /* elements as the rules want them */
 	char name[HOST_MAX];  /* "" for a literal address */

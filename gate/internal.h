@@ -28,6 +28,7 @@ struct actor_state {
 	uint64_t generation;      /* of the rules that whole was computed from */
 	uint8_t out, in, local;   /* what the kernel was told: enum verdict, NONE nothing */
 	uint8_t factory;          /* bit per enum nft_factory */
+	uint64_t told;            /* the batch that told it last */
 	int64_t events_ms;        /* when tokens was right */
 	uint32_t tokens;
 };
@@ -55,6 +56,8 @@ struct gate {
 	struct live_book *live;
 	uv_timer_t *sweep;
 	uint64_t next_flow;
+	uint64_t sent, acked;     /* batches given to the kernel's thread, and answered: they
+				   * keep their order */
 	bool table_lost;
 	struct gate_stats stats;
 	struct open_addr open[OPEN_MAX]; /* of the pass that is being judged */
@@ -65,6 +68,8 @@ struct actor_state *actor_of(struct gate *g, const struct program *p);
 /* computes the whole verdicts anew and adds to the batch what the kernel must be told */
 struct batch;
 void actor_tell(struct gate *g, const struct program *p, struct batch *b);
+/* the kernel did not take what it was told: it is told again at the next occasion */
+void actor_untold(struct actor_state *a);
 bool actor_may_tell(struct gate *g, uint32_t actor, int64_t now_ms);
 
 /* everything is judged, nothing refused */
@@ -86,8 +91,8 @@ int kernel_call(struct gate *g, int (*call)(void *ctx), void *ctx,
 
 /* all elements of a grant that nobody shares */
 void batch_take_grant(struct batch *b, struct gate *g, const struct grant *gr);
-void batch_put_grant(struct batch *b, struct gate *g, const struct grant *gr,
-	int64_t now_ms);
+/* b must be the next batch that is sent */
+void batch_put_grant(struct batch *b, struct gate *g, struct grant *gr, int64_t now_ms);
 
 /* fills who, id and time of a record */
 void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,

@@ -275,8 +275,12 @@ static void open_one(struct pass *p, const struct program *who, struct open_addr
 	if (!gr)
 		return;
 	grant_use(g->book, gr);
-	if (gr->shape.n && stands(gr, o, cover, now_ms))
+	if (cover)
+		p->must_wait |= g->actors[p->actor & ACTOR_MASK].told > g->acked;
+	if (gr->shape.n && stands(gr, o, cover, now_ms)) {
+		p->must_wait |= gr->in_kernel && gr->sent > g->acked;
 		return;
+	}
 	if (gr->in_kernel && !grant_same_shape(&gr->shape, &o->shape)) {
 		if (!*b)
 			*b = batch_new(g);
@@ -299,22 +303,36 @@ struct batch *pass_open(struct pass *p, const struct program *who)
 	int64_t now_ms = clock_boot_ms();
 	struct batch *b = NULL;
 
-	if (!p->g->parts.nft)
+	p->must_wait = false;
+	if (p->g->parts.basic)
 		return NULL;
 	for (unsigned i = 0; i < p->nopen; i++)
 		open_one(p, who, &p->g->open[i], now_ms, &b);
 	return b;
 }
 
+bool pass_open_holds(struct pass *p)
+{
+	for (unsigned i = 0; i < p->nopen; i++)
+		if (!grant_find(p->g->book, p->actor, &p->open[i], p->f.name))
+			return false;
+	return true;
+}
+
+/* an earlier element of theirs may stand: it must not outlive its grant in the book */
 void pass_open_failed(struct pass *p)
 {
-	for (unsigned i = 0; i < p->nopen; i++) {
-		struct grant *g = grant_find(p->g->book, p->actor, &p->open[i],
-			p->f.name);
+	struct gate *g = p->g;
+	struct batch *b = batch_new(g);
 
-		if (!g)
+	for (unsigned i = 0; i < p->nopen; i++) {
+		struct grant *gr = grant_find(g->book, p->actor, &p->open[i], p->f.name);
+
+		if (!gr)
 			continue;
-		grant_remove(p->g->book, g);
-		grant_discard(g);
+		batch_take_grant(b, g, gr);
+		grant_remove(g->book, gr);
+		grant_discard(gr);
 	}
+	batch_send(b, NULL, NULL);
 }

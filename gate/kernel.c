@@ -8,6 +8,7 @@
 struct batch {
 	struct nft_request req;
 	struct gate *g;
+	uint64_t seq;
 	unsigned max;
 	bool no_memory;
 	void (*done)(void *ctx, int r);
@@ -69,6 +70,7 @@ static void batch_done(struct job *job)
 	struct gate *g = b->g;
 	int r = job->result;
 
+	g->acked = b->seq;
 	if (r == -ESTALE && !g->table_lost) {
 		g->table_lost = true;
 		g->calls.table_lost(g->calls.ctx);
@@ -84,15 +86,20 @@ void batch_send(struct batch *b, void (*done)(void *ctx, int r), void *ctx)
 
 	if (r == 0 && b->req.n == 0 && !b->req.call)
 		goto now;
-	if (r == 0 && !b->g->parts.nft)
-		goto now; /* basic mode: there is no table to tell */
+	if (r == 0 && !b->g->parts.nft) {
+		r = b->g->parts.basic ? 0 : -ESTALE; /* no table to tell, or between two */
+		goto now;
+	}
 	if (r == 0) {
+		b->seq = b->g->sent + 1;
 		b->done = done;
 		b->ctx = ctx;
 		b->req.job.done = batch_done;
 		r = nft_give(b->g->parts.nft, &b->req);
-		if (r == 0)
+		if (r == 0) {
+			b->g->sent++;
 			return;
+		}
 	}
 now:
 	if (b)
@@ -140,11 +147,11 @@ void batch_take_grant(struct batch *b, struct gate *g, const struct grant *gr)
 	}
 }
 
-void batch_put_grant(struct batch *b, struct gate *g, const struct grant *gr,
-	int64_t now_ms)
+void batch_put_grant(struct batch *b, struct gate *g, struct grant *gr, int64_t now_ms)
 {
 	struct nft_element el;
 
+	gr->sent = g->sent + 1; /* b is the next to be sent */
 	for (unsigned i = 0; i < gr->shape.n; i++) {
 		grant_element(g->book, gr, i, now_ms, &el);
 		batch_put(b, &el);

@@ -39,6 +39,7 @@ struct pass {
 	struct wire_answer local_read;
 	size_t local_len;
 	bool cut_hints;
+	bool must_wait;            /* what it relies on is on its way to the kernel */
 	unsigned ncut, nopen;
 	uint64_t cut[CUT_WORDS];
 	struct flow f;
@@ -68,6 +69,8 @@ int pass_reply(struct pass *p, uint8_t *out, size_t room);
 void judge(struct pass *p, const struct program *who);
 /* The changes the kernel needs for what was judged, or NULL if all of it stands already. */
 struct batch *pass_open(struct pass *p, const struct program *who);
+/* has what it relies on arrived? */
+bool pass_open_holds(struct pass *p);
 /* the kernel refused: the book forgets what it was about to say */
 void pass_open_failed(struct pass *p);
 

@@ -130,6 +130,11 @@ int gate_elements(struct gate *g, struct nft_element **out, size_t *n)
 	return 0;
 }
 
+void gate_table_gone(struct gate *g)
+{
+	g->parts.nft = NULL;
+}
+
 void gate_table_back(struct gate *g, struct nft *nft)
 {
 	g->parts.nft = nft;

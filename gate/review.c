@@ -25,9 +25,11 @@ struct review {
 	int64_t now_ms, now_s;
 	uint64_t generation;
 	struct ct_flow *flows;  /* live ones, then those to end */
-	size_t nflows;
+	size_t nflows, ended;
 	struct instance instance;
 };
+
+enum { SLICE_MAX = 32 };
 
 static void tell_actor(void *ctx, const struct program *p)
 {
@@ -131,34 +133,54 @@ static void review_free(struct review *v)
 	free(v);
 }
 
-static int end_flows(void *ctx)
+/* the flow's socket on our side, if it still bears the actor's mark */
+static void end_socket(struct diag *d, const struct instance *instance,
+	const struct ct_flow *f)
+{
+	struct diag_tuple t = {
+		.local = f->inbound ? f->dst : f->src,
+		.peer = f->inbound ? f->src : f->dst,
+		.lport = f->inbound ? f->dport : f->sport,
+		.pport = f->inbound ? f->sport : f->dport,
+		.proto = f->proto,
+	};
+	struct diag_socket s;
+
+	if ((f->proto != IPPROTO_TCP && f->proto != IPPROTO_UDP) || diag_find(d, &t, &s) < 0)
+		return;
+	if ((s.mark & MARK_ACTOR_BITS) == instance_mark(instance, f->actor))
+		diag_end_one(d, &t, s.cookie);
+}
+
+/* a slice at a time: grants of others wait in the same thread */
+static int end_slice(void *ctx)
 {
 	struct review *v = ctx;
+	size_t n = MIN(v->nflows - v->ended, SLICE_MAX);
 	struct diag *d;
 	int r = diag_open(&d);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < v->nflows; i++) {
-		const struct ct_flow *f = &v->flows[i];
-		const struct addr *peer = f->inbound ? &f->src : &f->dst;
-		uint16_t port = f->inbound ? f->sport : f->dport;
-
-		diag_end(d, instance_mark(&v->instance, f->actor), MARK_ACTOR_BITS, peer, port);
-		ct_delete_tuple(f, f->inbound ? 0 : instance_zone(&v->instance, f->actor));
-	}
+	for (size_t i = 0; i < n; i++)
+		end_socket(d, &v->instance, &v->flows[v->ended + i]);
 	diag_close(d);
-	return 0;
+	r = ct_delete_flows(&v->instance, &v->flows[v->ended], n);
+	v->ended += n;
+	return r;
 }
 
-static void ended(void *ctx, int r)
+static void slice_done(void *ctx, int r)
 {
 	struct review *v = ctx;
 
 	if (r < 0)
-		log_warning("%zu flows that no rule allows any more could not be ended: %s",
+		log_warning("of %zu flows that no rule allows any more, some could not be "
+			    "ended: %s",
 			v->nflows, strerror(-r));
-	review_free(v);
+	if (r < 0 || v->ended == v->nflows ||
+		kernel_call(v->g, end_slice, v, slice_done) < 0)
+		review_free(v);
 }
 
 static void judge_flows(void *ctx, int r)
@@ -177,7 +199,7 @@ static void judge_flows(void *ctx, int r)
 		if (!covered(v, &v->flows[i]))
 			v->flows[kept++] = v->flows[i];
 	v->nflows = kept;
-	if (kept == 0 || kernel_call(v->g, end_flows, v, ended) < 0)
+	if (kept == 0 || kernel_call(v->g, end_slice, v, slice_done) < 0)
 		review_free(v);
 }
 
@@ -192,10 +214,13 @@ static void taken(void *ctx, int r)
 {
 	struct review *v = ctx;
 
-	if (r < 0)
+	if (r < 0) {
 		log_error("the kernel did not take the changed rules: %s; what stood before "
 			  "still stands",
 			strerror(-r));
+		for (uint32_t n = 0; n <= ACTOR_MASK; n++)
+			actor_untold(&v->g->actors[n]);
+	}
 	if (kernel_call(v->g, read_flows, v, judge_flows) < 0)
 		review_free(v);
 }

@@ -47,6 +47,8 @@ int ct_dump(const struct instance *instance, struct ct_flow **out, size_t *n);
 /* One exact entry by original tuple, in that zone (0: none). -ENOENT: there is none, or
  * f->id is another's. */
 int ct_delete_tuple(const struct ct_flow *f, uint32_t zone);
+/* Many of an instance's, each in the zone it stands in; what is gone already is fine. */
+int ct_delete_flows(const struct instance *instance, const struct ct_flow *f, size_t n);
 /* A connection from before becomes f->actor's: its entry stands in no zone and has no mark,
  * so its next packet would be refused. One that was made here (f as the program's side sees
  * it) gets a new entry in the actor's zone; one that came in (f->inbound, f->src is the

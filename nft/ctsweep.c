@@ -115,17 +115,38 @@ int ct_delete(const struct instance *instance, uint32_t actor, const struct addr
 	return r < 0 ? r : t.deleted;
 }
 
-int ct_delete_tuple(const struct ct_flow *f, uint32_t zone)
+static int delete_one(struct ask *a, const struct ct_flow *f, uint32_t zone)
 {
 	const struct ct_tuple tuple = { .src = f->src, .dst = f->dst, .sport = f->sport,
 		.dport = f->dport, .proto = f->proto, .zone = (uint16_t)zone };
-	struct ask a = { 0 };
 	char buf[ASK_REQUEST_MAX];
+
+	return ask_ack(a, ct_tuple_put_delete(buf, &tuple, f->id));
+}
+
+int ct_delete_tuple(const struct ct_flow *f, uint32_t zone)
+{
+	struct ask a = { 0 };
 	int r = ask_open(NETLINK_NETFILTER, &a);
 
 	if (r < 0)
 		return r;
-	r = ask_ack(&a, ct_tuple_put_delete(buf, &tuple, f->id));
+	r = delete_one(&a, f, zone);
+	ask_close(&a);
+	return r;
+}
+
+int ct_delete_flows(const struct instance *instance, const struct ct_flow *f, size_t n)
+{
+	struct ask a = { 0 };
+	int r = ask_open(NETLINK_NETFILTER, &a);
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		r = delete_one(&a, &f[i],
+			f[i].inbound ? 0 : instance_zone(instance, f[i].actor));
+		if (r == -ENOENT)
+			r = 0;
+	}
 	ask_close(&a);
 	return r;
 }
