@@ -87,6 +87,11 @@ struct flow {
 	char other[HOST_MAX]; /* the denied CNAME target, where reason is REASON_CNAME */
 };
 
+/* what was counted of a live flow since it began */
+struct flow_count {
+	uint64_t id, rx, tx, rx_packets, tx_packets;
+};
+
 const char *verdict_text(enum verdict v);
 const char *reason_text(enum reason r);
 const char *how_text(enum how h);

@@ -39,6 +39,8 @@ enum {
 	WAITING_MAX = 20000,   /* queries under way in one listener */
 	LISTENERS_MAX = CONF_LISTEN_MAX + 2,
 	RESOLV_CHECK_MS = 5000,
+	COUNT_MS = 1000,
+	COUNT_IDLE_S = 5,
 	EXIT_BAD = 1,
 };
 
@@ -63,7 +65,8 @@ struct core {
 	unsigned nupstreams;
 	struct timespec resolv_changed;
 	uv_signal_t term, hup;
-	uv_timer_t tick, rebuild;
+	uv_timer_t tick, rebuild, count;
+	unsigned unwatched; /* seconds since the counters were read */
 	bool adopted;
 };
 
@@ -126,6 +129,25 @@ static bool upstream_public(const struct core *c)
 		if (addr_zone(&c->upstreams[i].addr) == ZONE_INTERNET)
 			return true;
 	return false;
+}
+
+/* every second while somebody looks, else now and then, so that totals are right */
+static void on_count(uv_timer_t *t)
+{
+	struct core *c = t->data;
+
+	if (!serve_watchers(c->serve) && ++c->unwatched < COUNT_IDLE_S)
+		return;
+	c->unwatched = 0;
+	gate_count(c->gate);
+}
+
+static void on_counts(void *ctx, const struct flow_count *counts, unsigned n)
+{
+	struct core *c = ctx;
+
+	if (c->serve)
+		serve_counts(c->serve, counts, n);
 }
 
 static void on_tick(uv_timer_t *t)
@@ -407,6 +429,7 @@ static void on_status(void *ctx, struct link_status *out)
 	text_copy(out->nss, sizeof(out->nss), machine_resolvers("", nss));
 	text_copy(out->rule_errors, sizeof(out->rule_errors), book_errors(c->book));
 	out->rss_kb = rss_kb();
+	out->accounting = h->accounting;
 	status_counters(c, out);
 	status_upstreams(c, out);
 }
@@ -463,7 +486,8 @@ static int open_gate(struct core *c)
 	};
 	struct gate_parts parts = { .resolver = c->resolver, .who = h->who,
 		.basic = c->basic, .nft = c->nft, .diag = c->diag, .scope = h->conf->scope };
-	struct gate_calls calls = { .ctx = c, .flow = on_flow, .table_lost = on_table_lost };
+	struct gate_calls calls = { .ctx = c, .flow = on_flow, .counts = on_counts,
+		.table_lost = on_table_lost };
 	int r = gate_open(&c->loop, &conf, &parts, &calls, &c->gate);
 
 	if (r == 0)
@@ -607,7 +631,8 @@ static void open_signals(struct core *c)
 	uv_signal_init(&c->loop, &c->hup);
 	uv_timer_init(&c->loop, &c->tick);
 	uv_timer_init(&c->loop, &c->rebuild);
-	c->term.data = c->hup.data = c->tick.data = c->rebuild.data = c;
+	uv_timer_init(&c->loop, &c->count);
+	c->term.data = c->hup.data = c->tick.data = c->rebuild.data = c->count.data = c;
 	uv_signal_start(&c->term, on_term, SIGTERM);
 	uv_signal_start(&c->hup, on_hup, SIGHUP);
 	uv_timer_start(&c->tick, on_tick, RESOLV_CHECK_MS, RESOLV_CHECK_MS);
@@ -691,6 +716,9 @@ int core_main(struct held *h)
 	open_signals(&c);
 	if (open_all(&c) < 0)
 		return EXIT_BAD;
+	c.unwatched = COUNT_IDLE_S; /* at once: what lived under a core before us */
+	if (h->who)
+		uv_timer_start(&c.count, on_count, 0, COUNT_MS);
 	if (h->restarts || gate_adopt(c.gate, on_adopted, &c) < 0)
 		gate_after(c.gate, say_ready, &c);
 	uv_run(&c.loop, UV_RUN_DEFAULT);

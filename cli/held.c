@@ -291,6 +291,50 @@ static void open_kernel(struct held *h)
 			strerror(-r));
 }
 
+static const char acct_file[] = "/proc/sys/net/netfilter/nf_conntrack_acct";
+
+static bool acct_write(char v)
+{
+	auto_close int fd = open(acct_file, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, &v, 1) == 1;
+}
+
+/* what it was before us is kept over a fall, so that the end puts the right thing back */
+static void acct_keep(struct held *h)
+{
+	char path[PATH_MAX];
+	auto_free char *text = NULL;
+	size_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/conntrack-acct", h->conf->state_dir);
+	if (h->after_fall && io_read_file(path, 8, &text, &len) == 0 && len > 0) {
+		h->accounting_was = text[0];
+		return;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd >= 0) {
+		io_write_all(fd, &h->accounting_was, 1);
+		close(fd);
+	}
+}
+
+static void open_accounting(struct held *h)
+{
+	auto_free char *text = NULL;
+	size_t len;
+
+	if (io_read_file(acct_file, 8, &text, &len) < 0 || len == 0) {
+		log_warning("conntrack cannot count (%s is missing): no bytes are shown",
+			acct_file);
+		return;
+	}
+	h->accounting_was = text[0];
+	acct_keep(h);
+	h->accounting = text[0] == '1' || acct_write('1');
+}
+
 static int open_listeners(struct held *h, char *why, size_t why_max)
 {
 	int r = h->who ? open_private6(h) : 0;
@@ -339,6 +383,8 @@ int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max
 	r = open_instance(h, why, why_max);
 	if (r < 0)
 		return r;
+	if (h->who)
+		open_accounting(h);
 	r = open_listeners(h, why, why_max);
 	if (r == 0)
 		r = open_control(h, why, why_max);
@@ -361,6 +407,8 @@ void held_close(struct held *h, bool down)
 		who_close(h->who, down);
 	if (h->ipv6 && down)
 		route_remove(&h->instance);
+	if (h->accounting && h->accounting_was == '0')
+		acct_write('0');
 	pair_close(h->private4);
 	pair_close(h->private6);
 	pair_close(h->ready);

@@ -22,6 +22,8 @@ struct held {
 	struct who *who;           /* NULL: basic mode */
 	char why[HELD_WHY_MAX];    /* why basic, or what is missing in BPF mode */
 	bool ipv6, after_fall;
+	bool accounting;           /* conntrack counts */
+	char accounting_was;       /* '0' or '1': to be put back; 0: not known */
 	int nft;                   /* -1: basic mode */
 	int private4[2], private6[2];
 	int plain[CONF_LISTEN_MAX][2];

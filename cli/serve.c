@@ -38,6 +38,7 @@ struct serve {
 	struct queued *head, **tail;
 	size_t queued;
 	uint64_t lost, boot;
+	uint32_t watchers;
 	uint64_t told[ACTOR_MASK + 1]; /* serial + 1 of the program web was told of */
 	struct link_program *programs; /* by number, what was told */
 	struct link_flow *recent;
@@ -164,6 +165,20 @@ void serve_flow(struct serve *s, const struct flow *f, const struct program *p,
 	s->recent[s->next_recent] = m->u.flow;
 	s->next_recent = (s->next_recent + 1) % RECENT_MAX;
 	s->nrecent = MIN(s->nrecent + 1, RECENT_MAX);
+}
+
+void serve_counts(struct serve *s, const struct flow_count *c, unsigned n)
+{
+	struct link_any *m = message(LINK_BYTES, 0);
+
+	m->u.bytes.n = MIN(n, LINK_BYTES_MAX);
+	memcpy(m->u.bytes.at, c, m->u.bytes.n * sizeof(*c));
+	put(s, m, true);
+}
+
+uint32_t serve_watchers(const struct serve *s)
+{
+	return s->watchers;
 }
 
 void serve_done(struct serve *s, uint32_t seq, int r, uint32_t id, const char *error)
@@ -329,6 +344,9 @@ static void take(struct serve *s, const struct link_any *m)
 			filter_words[m->u.filter.mode]);
 		s->calls.filter(s->calls.ctx, (enum link_filter_mode)m->u.filter.mode,
 			m->u.filter.until_s, seq);
+		break;
+	case LINK_WATCHERS:
+		s->watchers = m->u.watchers.n;
 		break;
 	case LINK_EXPLAIN:
 		explain(s, &m->u.explain, seq);

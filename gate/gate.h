@@ -56,6 +56,8 @@ struct gate_calls {
 	 * process is NULL where it is not known. All borrowed. */
 	void (*flow)(void *ctx, const struct flow *f, const struct program *p,
 		const struct process *process);
+	/* counters of live flows that changed since the last time */
+	void (*counts)(void *ctx, const struct flow_count *c, unsigned n);
 	/* somebody took our table away: open it anew and call gate_table_back() */
 	void (*table_lost)(void *ctx);
 };
@@ -82,6 +84,9 @@ void gate_take_plain(void *gate, struct dns_query *q);
 void gate_actor_new(void *gate, const struct program *p);
 void gate_actor_idle(void *gate, const struct program *p);
 void gate_conntrack(void *gate, const struct ct_flow *f);
+/* reads the counters of all live flows, in the kernel's thread; finds those of a core before
+ * us. Asked again before the answer is there, it does nothing. */
+void gate_count(struct gate *g);
 void gate_refused(void *gate, const struct nflog_packet *p);
 
 /* elements found in the kernel by a new core; call before the first gate_rules_set, which

@@ -54,6 +54,7 @@ struct gate {
 	struct pass *oldest, *newest, *spare;
 	size_t npasses, nspare;
 	struct live_book *live;
+	bool counting;            /* conntrack is being read for counters */
 	uv_timer_t *sweep;
 	uint64_t next_flow;
 	uint64_t sent, acked;     /* batches given to the kernel's thread, and answered: they

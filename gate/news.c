@@ -22,6 +22,8 @@ struct live {
 	struct flow f;
 };
 
+enum { COUNTS_MAX = 100 };
+
 struct live_book {
 	struct table table;
 };
@@ -187,12 +189,24 @@ static void flow_begins(struct gate *g, const struct ct_flow *c)
 	tell(g, &f, p);
 }
 
+/* the counters of a flow; false if nothing moved */
+static bool count(struct flow *f, const struct ct_flow *c)
+{
+	if (c->rx == f->rx && c->tx == f->tx)
+		return false;
+	f->rx = c->rx;
+	f->tx = c->tx;
+	f->rx_packets = c->rx_packets;
+	f->tx_packets = c->tx_packets;
+	return true;
+}
+
 void gate_conntrack(void *gate, const struct ct_flow *c)
 {
 	struct gate *g = gate;
 	struct live *v;
 
-	if (!g->rules)
+	if (!g->rules || c->actor == ACTOR_SELF)
 		return;
 	if (!c->ended) {
 		flow_begins(g, c);
@@ -203,10 +217,76 @@ void gate_conntrack(void *gate, const struct ct_flow *c)
 		return;
 	v->f.state = FLOW_DONE;
 	v->f.end_ms = clock_unix_ms();
-	v->f.rx = c->rx;
-	v->f.tx = c->tx;
+	count(&v->f, c);
 	tell(g, &v->f, who_actor(g->parts.who, v->f.actor));
 	live_drop(g->live, &v->node);
+}
+
+struct counting {
+	struct gate *g;
+	struct instance instance;
+	struct ct_flow *flows;
+	size_t n;
+};
+
+static int read_counters(void *ctx)
+{
+	struct counting *c = ctx;
+
+	return ct_dump(&c->instance, &c->flows, &c->n);
+}
+
+static void count_one(struct gate *g, const struct ct_flow *c, struct flow_count *out,
+	unsigned *n)
+{
+	struct live *v = live_find(g->live, c->id);
+
+	if (!v) {
+		flow_begins(g, c); /* begun under a core before us, or its event was lost */
+		v = live_find(g->live, c->id);
+	}
+	if (!v || !count(&v->f, c))
+		return;
+	out[(*n)++] = (struct flow_count){ v->f.id, c->rx, c->tx, c->rx_packets,
+		c->tx_packets };
+}
+
+static void counted(void *ctx, int r)
+{
+	struct counting *c = ctx;
+	struct gate *g = c->g;
+	struct flow_count some[COUNTS_MAX];
+	unsigned n = 0;
+
+	g->counting = false;
+	for (size_t i = 0; r >= 0 && i < c->n; i++) {
+		if (c->flows[i].actor != ACTOR_SELF)
+			count_one(g, &c->flows[i], some, &n);
+		if (n == COUNTS_MAX || (n && i + 1 == c->n)) {
+			g->calls.counts(g->calls.ctx, some, n);
+			n = 0;
+		}
+	}
+	free(c->flows);
+	free(c);
+}
+
+void gate_count(struct gate *g)
+{
+	struct counting *c;
+
+	if (g->counting || !g->parts.nft || !g->rules)
+		return;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return;
+	c->g = g;
+	c->instance = *g->conf.instance;
+	g->counting = true;
+	if (kernel_call(g, read_counters, c, counted) < 0) {
+		g->counting = false;
+		free(c);
+	}
 }
 
 /* A rule allows what was just refused: a literal address, or one port of a stretch that was

@@ -116,16 +116,18 @@ static bool read_tuple(const struct nlattr *nest, struct ct_tuple *out)
 	return ok;
 }
 
-static bool read_bytes(const struct nlattr *nest, uint64_t *out)
+static bool read_counters(const struct nlattr *nest, uint64_t *bytes, uint64_t *packets)
 {
 	const struct nlattr *a;
 
 	mnl_attr_for_each_nested(a, nest) {
-		if (mnl_attr_get_type(a) != CTA_COUNTERS_BYTES)
+		uint16_t type = mnl_attr_get_type(a);
+
+		if (type != CTA_COUNTERS_BYTES && type != CTA_COUNTERS_PACKETS)
 			continue;
-		if (mnl_attr_get_payload_len(a) < sizeof(*out))
+		if (mnl_attr_get_payload_len(a) < sizeof(*bytes))
 			return false;
-		*out = be64toh(mnl_attr_get_u64(a));
+		*(type == CTA_COUNTERS_BYTES ? bytes : packets) = be64toh(mnl_attr_get_u64(a));
 	}
 	return true;
 }
@@ -150,9 +152,9 @@ static bool read_attr(const struct nlattr *a, struct ct_entry *e)
 	case CTA_ZONE:
 		return get_be16(a, &e->zone);
 	case CTA_COUNTERS_ORIG:
-		return read_bytes(a, &e->orig_bytes);
+		return read_counters(a, &e->orig_bytes, &e->orig_packets);
 	case CTA_COUNTERS_REPLY:
-		return read_bytes(a, &e->reply_bytes);
+		return read_counters(a, &e->reply_bytes, &e->reply_packets);
 	default:
 		return true;
 	}
@@ -199,6 +201,8 @@ bool ct_entry_flow(const struct ct_entry *e, const struct instance *instance,
 	f.inbound = e->orig.zone != instance_zone(instance, f.actor);
 	f.tx = f.inbound ? e->reply_bytes : e->orig_bytes;
 	f.rx = f.inbound ? e->orig_bytes : e->reply_bytes;
+	f.tx_packets = f.inbound ? e->reply_packets : e->orig_packets;
+	f.rx_packets = f.inbound ? e->orig_packets : e->reply_packets;
 	*out = f;
 	return true;
 }

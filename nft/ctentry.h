@@ -24,7 +24,7 @@ struct ct_entry {
 	struct ct_tuple orig, reply;
 	uint32_t mark, status, id;
 	uint16_t zone;         /* of both directions; 0 none */
-	uint64_t orig_bytes, reply_bytes;
+	uint64_t orig_bytes, reply_bytes, orig_packets, reply_packets;
 	const struct nlattr *tuple; /* CTA_TUPLE_ORIG, inside the message read */
 	bool ended;            /* a DESTROY event */
 };

@@ -105,6 +105,10 @@ static void deliver(struct channel *c, const struct link_any *m)
 	case LINK_FLOW:
 		c->news.flow(c->news.ctx, &m->u.flow);
 		return;
+	case LINK_BYTES:
+		if (c->news.counts)
+			c->news.counts(c->news.ctx, &m->u.bytes);
+		return;
 	default:
 		deliver_answer(c, m);
 	}

@@ -28,6 +28,7 @@ struct channel_news {
 	void (*hello)(void *ctx, uint64_t boot);
 	void (*program)(void *ctx, const struct link_program *p);
 	void (*flow)(void *ctx, const struct link_flow *f);
+	void (*counts)(void *ctx, const struct link_bytes *b);
 	void (*gone)(void *ctx); /* nothing can be asked any more */
 };
 

@@ -85,9 +85,7 @@ enum { LINK_BYTES_MAX = 100 };
 struct link_bytes {
 	uint32_t n;
 	uint32_t pad;
-	struct link_count {
-		uint64_t id, rx, tx, rx_packets, tx_packets;
-	} at[LINK_BYTES_MAX];
+	struct flow_count at[LINK_BYTES_MAX];
 };
 
 struct link_text {

@@ -48,6 +48,14 @@ static void on_flow(void *ctx, const struct link_flow *f)
 	events_flow(w->events, f);
 }
 
+static void on_counts(void *ctx, const struct link_bytes *b)
+{
+	struct web *w = ctx;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		window_counted(w->window, &b->at[i]);
+}
+
 static void on_gone(void *ctx)
 {
 	struct web *w = ctx;
@@ -63,7 +71,8 @@ static void on_term(uv_signal_t *s, int number)
 
 static int open_parts(struct web *w, const struct web_conf *conf)
 {
-	const struct channel_news news = { w, on_hello, on_program, on_flow, on_gone };
+	const struct channel_news news = { w, on_hello, on_program, on_flow, on_counts,
+		on_gone };
 	const struct http_conf http = { conf->listen_fd, conf->group, &w->api, api_gate,
 		api_handle, api_ended };
 	int r = window_new(&w->window);

@@ -302,6 +302,28 @@ int window_flow_told(struct window *w, const struct link_flow *f)
 	return 0;
 }
 
+bool window_counted(struct window *w, const struct flow_count *c)
+{
+	struct flow_key key = { c->id, w->boot, FLOW_CONN };
+	struct table_node *n = table_find(&w->flows, table_hash(&w->flows, &key, sizeof(key)),
+		record_equal, &key);
+	struct record *rec;
+	struct flow was = { 0 }, now;
+
+	if (!n)
+		return false;
+	rec = container_of(n, struct record, node);
+	memcpy(&was, rec->head, HEAD_LEN);
+	now = was;
+	now.rx = c->rx;
+	now.tx = c->tx;
+	now.rx_packets = c->rx_packets;
+	now.tx_packets = c->tx_packets;
+	account(w, &was, &now);
+	memcpy(rec->head, &now, HEAD_LEN);
+	return true;
+}
+
 /* curl matches /usr/bin/curl; /usr/bin/curl matches itself alone */
 static bool program_matches(const char *path, const char *wanted)
 {

@@ -38,6 +38,8 @@ void window_boot(struct window *w, uint64_t boot);
 /* both -ENOMEM: not taken */
 int window_program_told(struct window *w, const struct link_program *p);
 int window_flow_told(struct window *w, const struct link_flow *f);
+/* counters of a flow of this boot; false if it is not known (any more) */
+bool window_counted(struct window *w, const struct flow_count *c);
 
 /* the newest record with a place below before (0: from the newest) that the filter lets
  * through. Returns its place, or 0: no more. old_boot: the core that told it is gone. */
