@@ -37,7 +37,7 @@ def broken(lab, change, conf):
     ("too long", lambda t: t.replace("[resolver]", f"instance={'x' * 5000}\n[resolver]"),
      "1023 bytes"),
     ("no value", lambda t: t.replace("default=deny", "default"), "default"),
-    ("later key", lambda t: t.replace("default=deny", "default=deny\nmode=watch"), "later"),
+    ("later key", lambda t: t.replace("default=deny", "default=ask"), "later"),
     ("bad upstream", lambda t: t.replace(f"upstream={zones.DNS4}", "upstream=9.9.9"),
      "upstream"),
     ("no such scope", lambda t: t.replace("scope=/", "scope=/nowhere/"), "nowhere"),
