@@ -503,6 +503,17 @@ static int open_identity(struct core *c)
 	return who_start(c->held->who, &c->loop, &calls);
 }
 
+/* what an instance before us left in conntrack: its numbers mean nothing to us */
+static void mark_stale(struct core *c)
+{
+	struct ct_flow *flows = NULL;
+	size_t n = 0;
+
+	if (ct_dump(&c->instance, &flows, &n) == 0)
+		gate_stale(c->gate, flows, n);
+	free(flows);
+}
+
 /* the kernel's half: the table, what stands in it, and its news */
 static int open_kernel(struct core *c)
 {
@@ -531,6 +542,8 @@ static int open_kernel(struct core *c)
 		r = nflog_open(&c->loop, &c->instance, gate_refused, c->gate, &c->nflog);
 	if (r == 0 && c->held->restarts == 0)
 		ct_delete_dns();
+	if (r == 0 && c->held->restarts == 0 && !c->held->after_fall)
+		mark_stale(c);
 	return r;
 }
 

@@ -84,6 +84,8 @@ void gate_take_plain(void *gate, struct dns_query *q);
 void gate_actor_new(void *gate, const struct program *p);
 void gate_actor_idle(void *gate, const struct program *p);
 void gate_conntrack(void *gate, const struct ct_flow *f);
+/* flows that bear our marks though this instance begins now: another's of before */
+void gate_stale(struct gate *g, const struct ct_flow *flows, size_t n);
 /* reads the counters of all live flows, in the kernel's thread; finds those of a core before
  * us. Asked again before the answer is there, it does nothing. */
 void gate_count(struct gate *g);

@@ -104,6 +104,7 @@ void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
 /* live flows, by conntrack's events (news.c) */
 int live_new(struct live_book **out);
 void live_free(struct live_book *l);
+bool live_stale(struct gate *g, uint32_t id);
 
 void review(struct gate *g);
 

@@ -19,6 +19,7 @@
 struct live {
 	struct table_node node;
 	uint32_t id;
+	bool stale; /* of an instance before us, whose numbers mean nothing now: not told */
 	struct flow f;
 };
 
@@ -69,17 +70,36 @@ static struct live *live_find(struct live_book *l, uint32_t id)
 	return n ? container_of(n, struct live, node) : NULL;
 }
 
-static void live_add(struct live_book *l, uint32_t id, const struct flow *f)
+static struct live *live_add(struct live_book *l, uint32_t id)
 {
 	struct live *v = calloc(1, sizeof(*v));
 
 	if (!v)
-		return;
+		return NULL;
 	if (l->table.count == LIVE_MAX)
 		live_drop(l, l->table.oldest);
 	v->id = id;
-	v->f = *f;
 	table_add(&l->table, &v->node, table_hash(&l->table, &id, sizeof(id)));
+	return v;
+}
+
+void gate_stale(struct gate *g, const struct ct_flow *flows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct live *v = live_find(g->live, flows[i].id) ? NULL
+								 : live_add(g->live,
+									   flows[i].id);
+
+		if (v)
+			v->stale = true;
+	}
+}
+
+bool live_stale(struct gate *g, uint32_t id)
+{
+	const struct live *v = live_find(g->live, id);
+
+	return v && v->stale;
 }
 
 /* names the flow by what opened its address, and judges it */
@@ -163,6 +183,7 @@ static void flow_begins(struct gate *g, const struct ct_flow *c)
 {
 	const struct program *p = who_actor(g->parts.who, c->actor);
 	struct decision d;
+	struct live *v;
 	struct flow f;
 
 	flow_begin(g, &f, FLOW_CONN, p, p->known ? HOW_KERNEL : HOW_NOBODY);
@@ -185,7 +206,9 @@ static void flow_begins(struct gate *g, const struct ct_flow *c)
 		f.rule = 0;
 	}
 	g->stats.flows++;
-	live_add(g->live, c->id, &f);
+	v = live_add(g->live, c->id);
+	if (v)
+		v->f = f;
 	tell(g, &f, p);
 }
 
@@ -215,6 +238,10 @@ void gate_conntrack(void *gate, const struct ct_flow *c)
 	v = live_find(g->live, c->id);
 	if (!v)
 		return;
+	if (v->stale) {
+		live_drop(g->live, &v->node);
+		return;
+	}
 	v->f.state = FLOW_DONE;
 	v->f.end_ms = clock_unix_ms();
 	count(&v->f, c);
@@ -245,7 +272,7 @@ static void count_one(struct gate *g, const struct ct_flow *c, struct flow_count
 		flow_begins(g, c); /* begun under a core before us, or its event was lost */
 		v = live_find(g->live, c->id);
 	}
-	if (!v || !count(&v->f, c))
+	if (!v || v->stale || !count(&v->f, c))
 		return;
 	out[(*n)++] = (struct flow_count){ v->f.id, c->rx, c->tx, c->rx_packets,
 		c->tx_packets };

@@ -117,7 +117,7 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		       addr_zone(&f->dst) == ZONE_LOCALHOST;
 	if (gate_watches(g))
 		return true;
-	if (f->actor == ACTOR_SELF)
+	if (f->actor == ACTOR_SELF || live_stale(g, f->id))
 		return true;
 	if (!f->inbound && addr_cmp(&f->src, &f->dst) == 0) /* this machine, by any address */
 		return g->actors[f->actor & ACTOR_MASK].local != VERDICT_DENY;

@@ -36,6 +36,14 @@ def test_it_reports_json(lab, run):
     assert "www.shop.test" in text and zones.address4(9) in text and "/usr/bin/curl" in text
 
 
+def test_a_later_run_reports_its_own_alone(lab, run):
+    """Flows of the run before are still in conntrack, under the same marks: not ours."""
+    assert run("--", "curl", "-4sS", f"http://{zones.address4(9)}/").ok
+    later = run("--", "sh", "-c", "curl -4sS http://www.shop.test/; sleep 1.2")
+    assert later.ok and zones.WWW4 in later.err, later
+    assert zones.address4(9) not in later.err and "unknown" not in later.err, later
+
+
 def test_with_allow_the_rest_is_denied(lab, run):
     words = "sh", "-c", ("curl -4sSm5 http://www.shop.test/ && "
                          "curl -4sSm5 http://www.other.example/")
