@@ -41,7 +41,7 @@ enum {
 	/* One socket could fill the connection table of the whole machine in a second. What a
 	 * busy program needs is far below; unanswered UDP entries stay 30 s. */
 	FLOWS_PER_S = 2000,
-	FLOWS_BURST = 10000,
+	FLOWS_BURST = 20000,
 	LOGS_PER_S = 20,
 	LOGS_BURST = 100,
 };
