@@ -195,6 +195,21 @@ static int read_cache_size(struct reader *r, const char *value)
 	return 0;
 }
 
+static int read_country(struct reader *r, const char *value)
+{
+	return read_path(r->c->geo_country, value);
+}
+
+static int read_city(struct reader *r, const char *value)
+{
+	return read_path(r->c->geo_city, value);
+}
+
+static int read_asn(struct reader *r, const char *value)
+{
+	return read_path(r->c->geo_asn, value);
+}
+
 static int read_group(struct reader *r, const char *value)
 {
 	return *value && text_copy(r->c->group, sizeof(r->c->group), value) ? 0 : -EINVAL;
@@ -227,9 +242,9 @@ static const struct key keys[] = {
 	{ "gate", "hold-dns", false, NULL, "" },
 	{ "gate", "hold-connect", false, NULL, "" },
 	{ "gate", "verify", false, NULL, "" },
-	{ "geo", "country", false, NULL, "" },
-	{ "geo", "city", false, NULL, "" },
-	{ "geo", "asn", false, NULL, "" },
+	{ "geo", "country", false, read_country, "an absolute path" },
+	{ "geo", "city", false, read_city, "an absolute path" },
+	{ "geo", "asn", false, read_asn, "an absolute path" },
 	{ "history", "keep", false, NULL, "" },
 	{ "history", "max-size", false, NULL, "" },
 	{ "history", "export", false, NULL, "" },

@@ -41,6 +41,8 @@ struct conf {
 	unsigned nupstreams;
 	enum conf_refusal refusal;
 	uint64_t cache_size;
+	/* [geo]: "": the usual places */
+	char geo_country[CONF_PATH_MAX], geo_city[CONF_PATH_MAX], geo_asn[CONF_PATH_MAX];
 	/* [web] */
 	char group[64];
 };

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cli/atlas.h"
 #include "cli/book.h"
 #include "cli/filter.h"
 #include "cli/held.h"
@@ -51,6 +52,7 @@ struct core {
 	struct db *db;
 	struct book *book;
 	struct filter *filter;
+	struct atlas *atlas;
 	struct serve *serve;
 	struct resolver *resolver;
 	struct diag *diag;
@@ -180,6 +182,9 @@ static void on_rules(void *ctx, struct ruleset *rs)
 {
 	struct core *c = ctx;
 
+	if (ruleset_asks_where(rs) && atlas_empty(c->atlas))
+		log_warning("a rule goes by country, continent or network, but no database is "
+			    "there: it matches nothing");
 	gate_rules_set(c->gate, rs);
 }
 
@@ -428,6 +433,10 @@ static void on_status(void *ctx, struct link_status *out)
 	out->persist = out->table && conf->closed && nft_persists(c->nft);
 	text_copy(out->nss, sizeof(out->nss), machine_resolvers("", nss));
 	text_copy(out->rule_errors, sizeof(out->rule_errors), book_errors(c->book));
+	geo_file_text(atlas_geo(c->atlas), GEO_COUNTRY, out->geo_country,
+		sizeof(out->geo_country));
+	geo_file_text(atlas_geo(c->atlas), GEO_CITY, out->geo_city, sizeof(out->geo_city));
+	geo_file_text(atlas_geo(c->atlas), GEO_ASN, out->geo_asn, sizeof(out->geo_asn));
 	out->rss_kb = rss_kb();
 	out->accounting = h->accounting;
 	status_counters(c, out);
@@ -485,7 +494,8 @@ static int open_gate(struct core *c)
 		.first_start = !h->after_fall,
 	};
 	struct gate_parts parts = { .resolver = c->resolver, .who = h->who,
-		.basic = c->basic, .nft = c->nft, .diag = c->diag, .scope = h->conf->scope };
+		.basic = c->basic, .nft = c->nft, .diag = c->diag, .scope = h->conf->scope,
+		.geo = atlas_geo(c->atlas) };
 	struct gate_calls calls = { .ctx = c, .flow = on_flow, .counts = on_counts,
 		.table_lost = on_table_lost };
 	int r = gate_open(&c->loop, &conf, &parts, &calls, &c->gate);
@@ -555,6 +565,20 @@ static int open_basic(struct core *c)
 	return r < 0 ? r : open_gate(c);
 }
 
+/* what a rule says of an address may have changed: everything open is judged anew */
+static void on_atlas(void *ctx)
+{
+	struct core *c = ctx;
+
+	if (gate_rules(c->gate) && ruleset_asks_where(gate_rules(c->gate)))
+		book_reload(c->book);
+}
+
+static int open_atlas(struct core *c)
+{
+	return atlas_open(&c->loop, c->held->conf, on_atlas, c, &c->atlas);
+}
+
 static int open_rules(struct core *c)
 {
 	char good[PATH_MAX];
@@ -571,11 +595,18 @@ static int open_rules(struct core *c)
 	return r;
 }
 
+static bool on_where(void *ctx, const struct addr *a, struct geo_tag *out)
+{
+	struct core *c = ctx;
+
+	return geo_find(atlas_geo(c->atlas), a, out) == 0;
+}
+
 static int open_link(struct core *c)
 {
 	struct serve_calls calls = { .ctx = c, .status = on_status, .rules = on_get_rules,
 		.rule_add = on_rule_add, .rule_remove = on_rule_remove,
-		.rule_change = on_rule_change, .filter = on_filter };
+		.rule_change = on_rule_change, .filter = on_filter, .where = on_where };
 
 	return serve_open(&c->loop, c->held->link_core, &calls, &c->serve);
 }
@@ -635,6 +666,7 @@ static void on_hup(uv_signal_t *s, int signum)
 	struct core *c = s->data;
 
 	(void)signum;
+	atlas_check(c->atlas);
 	book_reload(c->book);
 }
 
@@ -660,6 +692,7 @@ static int open_all(struct core *c)
 		{ "the resolver", open_resolver },
 		{ "the store", open_store },
 		{ "the filter's state", open_filter },
+		{ "the geo databases", open_atlas },
 		{ "the kernel side", open_kernel },
 		{ "the rules", open_rules },
 		{ "the link to scupper-web", open_link },
@@ -703,6 +736,7 @@ static void close_all(struct core *c)
 	diag_close(c->diag);
 	resolver_close(c->resolver);
 	db_close(c->db);
+	atlas_close(c->atlas);
 	uv_walk(&c->loop, close_handle, NULL);
 	uv_run(&c->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&c->loop);

@@ -264,6 +264,25 @@ static int parse_who(const char *who, struct program *out)
 	return 0;
 }
 
+/* where the address is said to be: one line, and known to the rules */
+static void explain_where(struct serve *s, struct target *to, struct geo_tag *tag,
+	struct text *t)
+{
+	char addr[ADDR_TEXT_MAX];
+
+	if (!to->addr || !s->calls.where || !s->calls.where(s->calls.ctx, to->addr, tag))
+		return;
+	to->geo = tag;
+	text_addf(t, "%s is likely in %s%s%s", addr_text(to->addr, addr),
+		*tag->country ? tag->country : "an unknown country",
+		*tag->continent ? ", continent " : "", tag->continent);
+	if (tag->asn) {
+		text_addf(t, ", network AS%u ", tag->asn);
+		text_add_safe(t, tag->as_name);
+	}
+	text_add(t, "\n");
+}
+
 static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 {
 	static char buf[16384];
@@ -274,6 +293,7 @@ static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 	char why[260];
 	struct rule_error err = { 0 };
 	struct target to;
+	struct geo_tag tag;
 
 	if (parse_who(e->who, &who) < 0) {
 		serve_done(s, seq, -EINVAL, 0,
@@ -286,6 +306,7 @@ static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 		serve_done(s, seq, -EINVAL, 0, why);
 		return;
 	}
+	explain_where(s, &to, &tag, &t);
 	ruleset_explain(s->calls.rules(s->calls.ctx), &who, &to, clock_unix_ms() / 1000, &t);
 	for (size_t at = 0; at < t.len; at += sizeof(((struct link_text *)0)->text) - 1) {
 		struct link_any *m = message(LINK_TEXT, seq);

@@ -20,6 +20,8 @@ struct serve_calls {
 	void (*rule_remove)(void *ctx, uint32_t id, uint32_t seq);
 	void (*rule_change)(void *ctx, uint32_t id, const char *text, uint32_t seq);
 	void (*filter)(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);
+	/* what is known of an address, for explain; may be NULL */
+	bool (*where)(void *ctx, const struct addr *a, struct geo_tag *out);
 };
 
 int serve_open(struct uv_loop_s *loop, int fd, const struct serve_calls *calls,

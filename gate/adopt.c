@@ -86,6 +86,7 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 	struct gate *g = ad->g;
 	struct target to = { .addr = &s->peer, .port = s->pport, .proto = s->proto,
 		.dir = FLOW_OUT };
+	struct geo_tag tag;
 	bool inbound;
 	struct decision d;
 
@@ -99,6 +100,7 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 		to.dir = FLOW_IN;
 		to.port = s->lport;
 	}
+	to.geo = gate_where(g, to.addr, &tag);
 	ruleset_decide(g->rules, s->program, &to, clock_unix_ms() / 1000, &d);
 	if (d.verdict == VERDICT_ALLOW || gate_watches(g) ||
 		(d.reason == REASON_DEFAULT && g->conf.first_start))

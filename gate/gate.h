@@ -12,6 +12,7 @@
 
 #include "base/flow.h"
 #include "base/instance.h"
+#include "geo/geo.h"
 #include "nft/ct.h"
 #include "nft/nflog.h"
 #include "nft/nft.h"
@@ -47,6 +48,7 @@ struct gate_parts {
 	struct basic *basic;  /* NULL in BPF mode */
 	struct nft *nft;      /* NULL in basic mode */
 	struct diag *diag;    /* for queries that were not redirected */
+	const struct geo *geo; /* may be NULL: no address is anywhere */
 	const char *scope;    /* cgroup path as programs show it, for basic mode */
 };
 

@@ -79,6 +79,11 @@ static inline bool gate_watches(const struct gate *g)
 	return g->mode == GATE_WATCH || g->mode == GATE_PAUSED;
 }
 
+/* Where an address is said to be, in *tag, for struct target: only looked up if a rule goes
+ * by that; NULL: not known */
+const struct geo_tag *gate_where(const struct gate *g, const struct addr *a,
+	struct geo_tag *tag);
+
 /* a batch of changes for the kernel; NULL-safe: a batch that could not grow fails whole */
 struct batch *batch_new(struct gate *g);
 void batch_put(struct batch *b, const struct nft_element *el);

@@ -85,6 +85,14 @@ static bool open_already(const struct pass *p, const struct addr *a)
 	return false;
 }
 
+const struct geo_tag *gate_where(const struct gate *g, const struct addr *a,
+	struct geo_tag *tag)
+{
+	if (!ruleset_asks_where(g->rules) || geo_find(g->parts.geo, a, tag) < 0)
+		return NULL;
+	return tag;
+}
+
 /* may this program reach that address under the name it asked for? */
 static bool judge_addr(struct pass *p, const struct program *who,
 	const struct wire_answer_item *i, int64_t now_s, struct decision *why)
@@ -93,6 +101,7 @@ static bool judge_addr(struct pass *p, const struct program *who,
 		.local_name = p->local_name };
 	struct open_addr *o = &p->g->open[p->nopen];
 	struct port_verdicts v;
+	struct geo_tag tag;
 
 	if (rebinds(p, &i->addr)) {
 		*why = (struct decision){ .verdict = VERDICT_DENY, .reason = REASON_REBIND };
@@ -104,6 +113,7 @@ static bool judge_addr(struct pass *p, const struct program *who,
 		return true; /* a PTR: it leads nowhere new */
 	if (p->nopen == OPEN_MAX)
 		return false; /* more addresses than anybody tries: cut, never leaked */
+	to.geo = gate_where(p->g, &i->addr, &tag);
 	ruleset_ports(p->g->rules, who, &to, now_s, &v);
 	*why = *grant_decision(&v);
 	if (!grant_shape(&o->shape, &v))

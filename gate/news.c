@@ -116,6 +116,8 @@ static void name_and_judge(struct gate *g, struct flow *f, const struct program 
 		to.name = f->name;
 		to.local_name = rules_local_name(f->name);
 	}
+	if (geo_find(g->parts.geo, &f->addr, &f->geo) == 0)
+		to.geo = &f->geo;
 	ruleset_decide(g->rules, p, &to, clock_unix_ms() / 1000, d);
 	f->verdict = (uint8_t)d->verdict;
 	f->reason = (uint8_t)d->reason;
@@ -328,6 +330,7 @@ static void open_met(struct gate *g, const struct program *p, const struct flow 
 	struct grant_shape shape;
 	struct batch *b;
 
+	to.geo = &f->geo;
 	ruleset_ports(g->rules, p, &to, clock_unix_ms() / 1000, &v);
 	if (!grant_shape(&shape, &v))
 		return;

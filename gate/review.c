@@ -75,6 +75,7 @@ static void review_grant(void *ctx, struct grant *gr)
 		.dir = FLOW_OUT, .local_name = rules_local_name(gr->name) };
 	struct port_verdicts verdicts;
 	struct grant_shape want;
+	struct geo_tag tag;
 	bool any;
 
 	if (g->mode == GATE_WATCH) {
@@ -83,6 +84,7 @@ static void review_grant(void *ctx, struct grant *gr)
 	}
 	if (gate_watches(g))
 		return; /* its name is still wanted; judged when the rules count again */
+	to.geo = gate_where(g, &gr->addr, &tag);
 	ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
 	any = grant_shape(&want, &verdicts);
 	if (!any) {
@@ -111,6 +113,7 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		.port = f->dport, .dir = f->inbound ? FLOW_IN : FLOW_OUT };
 	struct grant *gr = f->inbound ? NULL : grant_by_addr(g->book, f->actor, &f->dst);
 	struct decision d;
+	struct geo_tag tag;
 
 	if (g->mode == GATE_BLOCKED)
 		return addr_cmp(&f->src, &f->dst) == 0 ||
@@ -125,6 +128,7 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		to.name = gr->name[0] ? gr->name : NULL;
 		to.local_name = rules_local_name(gr->name);
 	}
+	to.geo = gate_where(g, to.addr, &tag);
 	ruleset_decide(g->rules, p, &to, v->now_s, &d);
 	return d.verdict == VERDICT_ALLOW || (f->adopted && d.reason == REASON_DEFAULT);
 }

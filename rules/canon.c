@@ -60,6 +60,15 @@ void what_text(const struct what *w, struct text *out)
 	case WHAT_GLOB:
 		text_add(out, w->name);
 		break;
+	case WHAT_AS:
+		text_addf(out, "as:%u", w->asn);
+		break;
+	case WHAT_COUNTRY:
+		text_addf(out, "country:%s", w->code);
+		break;
+	case WHAT_CONTINENT:
+		text_addf(out, "continent:%s", w->code);
+		break;
 	case WHAT_ZONE:
 		text_add(out, zone_text(w->zone));
 		break;

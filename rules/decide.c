@@ -85,7 +85,7 @@ const char *target_name(const struct target *to)
 bool rule_matches(const struct rule *r, const struct program *who,
 	const struct target *to, int64_t now_s)
 {
-	return what_matches_place(&r->what, target_name(to), to->addr) &&
+	return what_matches_place(&r->what, target_name(to), to->addr, to->geo) &&
 		what_matches_service(&r->what, to->proto, to->port) &&
 		rule_concerns(r, who, to->dir, now_s);
 }

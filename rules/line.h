@@ -46,6 +46,10 @@ int word_address(const struct word *w, size_t from, size_t to, struct addr *out)
 /* net.c: an address, prefix or range in [from, to); -ENOENT: none, and no error said */
 int net_parse(const struct line *l, const struct word *w, size_t from, size_t to,
 	struct what *out);
+/* where.c: the length of "as:", "country:" or "continent:" where the word begins so, else
+ * 0; and what stands behind it, up to `to` */
+size_t where_head(const struct word *w);
+int where_parse(const struct line *l, const struct word *w, size_t to, struct what *out);
 /* target.c: the WHAT of a rule; name is where w->name will point */
 int target_parse(const struct line *l, const struct word *w, struct what *out,
 	char name[static HOST_MAX]);

@@ -110,6 +110,9 @@ bool what_matches_name(const struct what *w, const char *name)
 	case WHAT_GLOB:
 		return host_glob_matches(w->name, name);
 	case WHAT_NET:
+	case WHAT_AS:
+	case WHAT_COUNTRY:
+	case WHAT_CONTINENT:
 	case WHAT_ZONE:
 	case WHAT_ANY:
 		break;
@@ -117,7 +120,26 @@ bool what_matches_name(const struct what *w, const char *name)
 	return false;
 }
 
-bool what_matches_place(const struct what *w, const char *name, const struct addr *addr)
+bool what_is_where(const struct what *w)
+{
+	return w->kind == WHAT_AS || w->kind == WHAT_COUNTRY ||
+		w->kind == WHAT_CONTINENT;
+}
+
+/* private and local addresses are nowhere on the map, whatever a file says */
+static bool what_matches_where(
+	const struct what *w, const struct addr *addr, const struct geo_tag *geo)
+{
+	if (!addr || !geo || addr_zone(addr) != ZONE_INTERNET)
+		return false;
+	if (w->kind == WHAT_AS)
+		return geo->asn == w->asn;
+	return strcmp(w->kind == WHAT_COUNTRY ? geo->country : geo->continent, w->code) ==
+		0;
+}
+
+bool what_matches_place(const struct what *w, const char *name, const struct addr *addr,
+	const struct geo_tag *geo)
 {
 	switch (w->kind) {
 	case WHAT_ANY:
@@ -126,6 +148,10 @@ bool what_matches_place(const struct what *w, const char *name, const struct add
 		return addr && addr_zone(addr) == w->zone;
 	case WHAT_NET:
 		return addr && addr_in_range(addr, &w->lo, &w->hi);
+	case WHAT_AS:
+	case WHAT_COUNTRY:
+	case WHAT_CONTINENT:
+		return what_matches_where(w, addr, geo);
 	case WHAT_HOST:
 	case WHAT_DOMAIN:
 	case WHAT_GLOB:
@@ -220,14 +246,17 @@ static uint8_t net_zones(const struct what *w)
 void rule_reach(struct rule *r)
 {
 	const struct what *w = &r->what;
+	bool where = what_is_where(w);
 
 	r->named = w->name != NULL;
 	r->not_at_name = r->source == RULE_FACTORY && r->who.kind == WHO_ANY;
 	if (w->kind == WHAT_NET)
 		r->may = net_zones(w);
+	else if (where)
+		r->may = 1 << ZONE_INTERNET;
 	else if (w->kind == WHAT_ZONE)
 		r->may = (uint8_t)(1 << w->zone);
 	else
 		r->may = ZONES_ALL;
-	r->sure = w->kind != WHAT_NET && what_any_service(w) ? r->may : 0;
+	r->sure = w->kind != WHAT_NET && !where && what_any_service(w) ? r->may : 0;
 }

@@ -50,7 +50,8 @@ static void on_ranks(void *ctx, const uint32_t *ranks, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct rule *r = g->rs->rules[ranks[i]];
 
-		if (!what_matches_place(&r->what, target_name(g->to), g->to->addr) ||
+		if (!what_matches_place(&r->what, target_name(g->to), g->to->addr,
+			    g->to->geo) ||
 			!rule_concerns(r, g->who, g->to->dir, g->now_s))
 			continue;
 		gather_add(g, ranks[i]);

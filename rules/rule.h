@@ -3,7 +3,7 @@
  * includes rules.h.
  *
  * Kinds are numbered by rank: a lower number is more specific (order.c). The kinds that
- * later versions bring (list, AS, country; script, unit, ...) take their place between.
+ * later versions bring (list; script, unit, ...) take their place between.
  */
 #ifndef RULES_RULE_H
 #define RULES_RULE_H
@@ -25,7 +25,17 @@ enum {
 #define RULE_ID_FACTORY 0x80000000u
 
 enum who_kind { WHO_PATH, WHO_GLOB, WHO_UNKNOWN, WHO_ANY };
-enum what_kind { WHAT_NET, WHAT_HOST, WHAT_DOMAIN, WHAT_GLOB, WHAT_ZONE, WHAT_ANY };
+enum what_kind {
+	WHAT_NET,
+	WHAT_HOST,
+	WHAT_DOMAIN,
+	WHAT_GLOB,
+	WHAT_AS,
+	WHAT_COUNTRY,
+	WHAT_CONTINENT,
+	WHAT_ZONE,
+	WHAT_ANY
+};
 enum { DIR_OUT = 1 << FLOW_OUT, DIR_IN = 1 << FLOW_IN };
 
 struct who {
@@ -45,6 +55,8 @@ struct what {
 	uint8_t labels;        /* of a DOMAIN */
 	bool below_only;       /* "*.x": not x itself */
 	enum zone zone;        /* ZONE */
+	uint32_t asn;          /* AS */
+	char code[3];          /* COUNTRY, CONTINENT */
 	struct addr lo, hi;    /* NET: both ends belong to it */
 	uint8_t size[16];      /* NET: hi - lo, big-endian */
 	uint8_t proto;         /* 0: every one; IPPROTO_ICMP stands for ICMPv6 too */
@@ -93,6 +105,7 @@ struct ruleset {
 	struct rule **rules;   /* owned; in the order that decides, once ready */
 	struct rule **by_id;
 	size_t n, max;
+	bool asks_where;       /* a rule goes by country, continent or AS */
 	struct index *index;   /* NULL: every lookup walks all rules */
 };
 
@@ -108,8 +121,8 @@ bool what_word_like(const char *name);
 /* match.c. A mask of ports and protocols is ignored where `to` does not know them. */
 bool rule_holds(const struct rule *r, int64_t now_s);
 bool who_matches(const struct rule *r, const struct program *p);
-bool what_matches_place(
-	const struct what *w, const char *name, const struct addr *addr);
+bool what_matches_place(const struct what *w, const char *name, const struct addr *addr,
+	const struct geo_tag *geo);
 bool what_matches_name(const struct what *w, const char *name);
 bool what_matches_service(const struct what *w, uint8_t proto, uint16_t port);
 bool what_any_service(const struct what *w);
@@ -119,6 +132,8 @@ void rule_reach(struct rule *r); /* fills may, sure, named, not_at_name */
 unsigned net_bits(const struct what *w); /* prefix length, or 255: no prefix */
 bool proto_has_ports(uint8_t proto);
 bool proto_is(uint8_t of_rule, uint8_t proto);
+
+bool what_is_where(const struct what *w); /* as:, country:, continent: */
 
 /* order.c: below 0, a goes before b; order_why: by which step */
 int order_cmp(const struct rule *a, const struct rule *b);

@@ -56,6 +56,7 @@ struct target {
 	 * judged by its address, named or not */
 	const char *name;
 	const struct addr *addr;
+	const struct geo_tag *geo; /* where addr is said to be; NULL: not known */
 	uint16_t port;       /* 0: not known */
 	uint8_t proto;       /* IPPROTO_*, 0: not known */
 	enum flow_dir dir;
@@ -95,6 +96,9 @@ int ruleset_ready(struct ruleset *rs);
  * Users' names are not looked up here. An `until` that has passed is -EINVAL. */
 int rule_check(const char *text, int64_t now_s, struct text *canonical,
 	struct rule_error *err);
+
+/* does any rule go by country, continent or network? Else target.geo need not be filled */
+bool ruleset_asks_where(const struct ruleset *rs);
 
 size_t ruleset_count(const struct ruleset *rs);
 /* at counts in the order that decides */

@@ -148,6 +148,7 @@ static int rule_take(struct ruleset *rs, struct rule *r, const struct rule_origi
 	if (!copy)
 		return -ENOMEM;
 	rs->rules[rs->n++] = copy;
+	rs->asks_where = rs->asks_where || (what_is_where(&r->what) && !r->off);
 	return 0;
 }
 
@@ -355,6 +356,11 @@ bool ruleset_find(const struct ruleset *rs, uint32_t id, struct rule_info *out)
 		return false;
 	info(rs->by_id[lo], out);
 	return true;
+}
+
+bool ruleset_asks_where(const struct ruleset *rs)
+{
+	return rs->asks_where;
 }
 
 int64_t ruleset_next_change(const struct ruleset *rs, int64_t now_s)

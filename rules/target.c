@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const zone_words[] = { "localhost", "lan", "internet", "multicast" };
-static const char *const later_words[] = { "as", "country", "continent", "list" };
+static const char *const later_words[] = { "list" };
 #define LIST(a) ((struct word_list){ (a), ARRAY_LEN(a) })
 
 /* the pieces of one word, by their places in it; to == from: not there */
@@ -62,7 +62,9 @@ static int cut(const struct line *l, const struct word *w, struct cut *c)
 	size_t i;
 
 	*c = (struct cut){ 0 };
-	if (w->s[0] == '[') {
+	if (where_head(w)) {
+		i = c->to = where_head(w) + strcspn(w->s + where_head(w), ":/");
+	} else if (w->s[0] == '[') {
 		const char *close = strchr(w->s, ']');
 
 		if (!close)
@@ -363,6 +365,8 @@ static int place_parse(const struct line *l, const struct word *w, const struct 
 {
 	int r;
 
+	if (where_head(w))
+		return where_parse(l, w, c->to, out);
 	if (c->from == c->to)
 		return word_fail(l, w, c->from,
 			"expected any, a zone, a host, .domain or an address");
@@ -390,8 +394,6 @@ static int refuse_others(const struct line *l, const struct word *w)
 	word_copy(w, 0, n, head, sizeof(head));
 	if (word_in(head, LIST(later_words)) && !digit(w->s[n + 1]))
 		return word_fail(l, w, 0, "%s: comes with a later version", head);
-	if (strcmp(head, "as") == 0)
-		return word_fail(l, w, 0, "as: comes with a later version");
 	return 0;
 }
 

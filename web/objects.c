@@ -166,6 +166,18 @@ static const char *state_of(const struct flow *f, bool old_boot)
 	return flow_state_text((enum flow_state)f->state);
 }
 
+static json_t *as_of(const struct geo_tag *g)
+{
+	json_t *o;
+
+	if (!g->asn)
+		return json_null();
+	o = json_object();
+	set_number(o, "number", g->asn);
+	set_text(o, "name", g->as_name);
+	return o;
+}
+
 json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot)
 {
 	bool counted = f->flow.rx || f->flow.tx;
@@ -183,8 +195,8 @@ json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot)
 	set(o, "proto", json_string(proto_text(f->flow.proto, proto)));
 	set(o, "direction", json_string(f->flow.dir == FLOW_IN ? "in" : "out"));
 	set_decided(o, f);
-	set(o, "country", json_null());
-	set(o, "as", json_null());
+	set_text(o, "country", f->flow.geo.country);
+	set(o, "as", as_of(&f->flow.geo));
 	set(o, "rx", counted ? json_integer((json_int_t)f->flow.rx) : json_null());
 	set(o, "tx", counted ? json_integer((json_int_t)f->flow.tx) : json_null());
 	return o;
@@ -317,6 +329,17 @@ static json_t *identity_of(const struct link_status *s)
 	return o;
 }
 
+/* each file with its date, and what is wrong with it */
+static json_t *geo_of(const struct link_status *s)
+{
+	json_t *o = json_object();
+
+	set_text(o, "country", s->geo_country);
+	set_text(o, "city", s->geo_city);
+	set_text(o, "asn", s->geo_asn);
+	return o;
+}
+
 static json_t *sets_of(const struct link_status *s)
 {
 	json_t *o = json_object();
@@ -362,6 +385,7 @@ json_t *object_status(const struct link_status *s, const struct object_link *lin
 	set(o, "upstreams", s ? upstreams_of(s) : json_array());
 	set(o, "sets", s ? sets_of(s) : json_null());
 	set(o, "counters", s ? counters_of(s) : json_null());
+	set(o, "geo", s ? geo_of(s) : json_null());
 	set_text(o, "rule_errors", s ? s->rule_errors : NULL);
 	set_number(o, "link_errors", link->bad);
 	return o;

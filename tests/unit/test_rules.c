@@ -184,6 +184,63 @@ static void matching(void **state)
 	}
 }
 
+/* what a file says of 1.1.1.1, or of an address that is nowhere on the map */
+static void where(void **state)
+{
+	static const struct {
+		const char *why, *what, *addr;
+		struct geo_tag geo;
+		bool told, want;
+	} cases[] = {
+		{ "country", "country:NL", "1.1.1.1", { .country = "NL" }, true, true },
+		{ "another", "country:DE", "1.1.1.1", { .country = "NL" }, true, false },
+		{ "nobody knows", "country:NL", "1.1.1.1", { .country = "" }, true, false },
+		{ "no file", "country:NL", "1.1.1.1", { .country = "NL" }, false, false },
+		{ "no address", "country:NL", NULL, { .country = "NL" }, true, false },
+		{ "a private one", "country:NL", "10.0.0.1", { .country = "NL" }, true, false },
+		{ "this machine", "country:NL", "::1", { .country = "NL" }, true, false },
+		{ "v6", "country:NL", "2a00::1", { .country = "NL" }, true, true },
+		{ "continent", "continent:EU", "1.1.1.1", { .continent = "EU" }, true, true },
+		{ "other one", "continent:AS", "1.1.1.1", { .continent = "EU" }, true, false },
+		{ "network", "as:13335", "1.1.1.1", { .asn = 13335 }, true, true },
+		{ "other network", "as:1333", "1.1.1.1", { .asn = 13335 }, true, false },
+		{ "its port", "as:13335:80/tcp", "1.1.1.1", { .asn = 13335 }, true, true },
+		{ "not that", "as:13335:81/tcp", "1.1.1.1", { .asn = 13335 }, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct program p = program("/x", 0);
+		struct addr a = addr(cases[i].addr);
+		struct target to = { .addr = cases[i].addr ? &a : NULL, .port = 80,
+			.proto = 6, .geo = cases[i].told ? &cases[i].geo : NULL };
+		struct port_verdicts v;
+		struct ruleset *rs;
+		struct decision d;
+		char text[100];
+
+		snprintf(text, sizeof(text), "deny any %s", cases[i].what);
+		print_message("%s\n", cases[i].why);
+		rs = ready(text, ALLOW);
+		assert_true(ruleset_asks_where(rs));
+		ruleset_decide(rs, &p, &to, NOW, &d);
+		assert_int_equal(d.verdict, cases[i].want ? DENY : ALLOW);
+		ruleset_ports(rs, &p, &to, NOW, &v);
+		assert_int_equal(v.rest.verdict == DENY || (v.n && v.at[0].lo == 80),
+			cases[i].want);
+		ruleset_free(rs);
+	}
+}
+
+static void where_is_not_asked(void **state)
+{
+	struct ruleset *rs = ready("deny any country:NL off\nallow any internet\n", DENY);
+
+	(void)state;
+	assert_false(ruleset_asks_where(rs));
+	ruleset_free(rs);
+}
+
 static void globs(void **state)
 {
 	static const struct {
@@ -233,6 +290,11 @@ static void order(void **state)
 		{ "deny any *.a.org", "allow any .a.org", "deny goes before" },
 		{ "allow any .a.org", "deny /x *a.a.org:80", "more specific kind" },
 		{ "allow any *a.org", "deny /x internet:80", "more specific kind" },
+		{ "allow any *a.org", "deny /x as:1:80", "more specific kind" },
+		{ "allow any as:1", "deny /x country:NL:80", "more specific kind" },
+		{ "allow any country:NL", "deny /x continent:EU:80", "more specific kind" },
+		{ "allow any continent:EU", "deny /x internet:80", "more specific kind" },
+		{ "deny any country:NL", "allow any country:DE", "deny goes before" },
 		{ "allow any internet", "deny /x any:80", "more specific kind" },
 		{ "allow any a.org:80", "deny /x a.org/tcp", "it names ports" },
 		{ "allow any a.org/tcp", "deny /x a.org", "it names a protocol" },
@@ -387,6 +449,16 @@ static void three_values(void **state)
 			"a.org", 0, UNDECIDED, "allow /x 9.255.255.255-10.0.0.9" },
 		{ "internet, a local name", "allow /x internet", DENY, "/x", "nas.lan", 1,
 			UNDECIDED, "allow /x internet" },
+		{ "a country allowed", "allow /x country:NL", DENY, "/x", "a.org", 0, UNDECIDED,
+			"allow /x country:NL" },
+		{ "a country denied", "deny any country:NL", ALLOW, "/x", "a.org", 0, ALLOW,
+			"" },
+		{ "a network, a local name", "allow /x as:1", DENY, "/x", "nas.lan", 1,
+			UNDECIDED, "allow /x as:1" },
+		{ "a continent below a name", "deny any continent:EU\nallow /x a.org", DENY,
+			"/x", "a.org", 0, ALLOW, "allow /x a.org" },
+		{ "a network above any", "deny any as:1\nallow /x any", DENY, "/x", "a.org", 0,
+			UNDECIDED, "deny any as:1" },
 		{ "in rules do not count", "allow /x internet in", DENY, "/x", "a.org", 0, DENY,
 			"" },
 		{ "an expired rule does not count", "allow /x 1.1.1.1 for 5s", DENY, "/x",
@@ -582,6 +654,10 @@ static void whole(void **state)
 		{ "a port below any", "deny any any:25\nallow /x any high", DENY, ALLOW, "/x",
 			"allow allow allow" },
 		{ "lan is other machines", "deny any lan", ALLOW, ALLOW, "/x",
+			"undecided allow allow" },
+		{ "a country denied", "deny any country:NL", ALLOW, ALLOW, "/x",
+			"undecided allow allow" },
+		{ "a network allowed", "allow any as:1", DENY, ALLOW, "/x",
 			"undecided allow allow" },
 		{ "loopback is not", "deny any localhost", ALLOW, ALLOW, "/x",
 			"allow allow deny" },
@@ -791,6 +867,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(matching),
+		cmocka_unit_test(where),
+		cmocka_unit_test(where_is_not_asked),
 		cmocka_unit_test(globs),
 		cmocka_unit_test(order),
 		cmocka_unit_test(order_of_sources),

@@ -34,7 +34,12 @@ static const char *const whats[] = { "any", "any", "localhost", "lan", "internet
 	"a.org", "b.a.org", ".a.org", "*.a.org", ".org", ".b.a.org", "*a.org", "*.*.org",
 	"nas.lan", ".lan", "1.1.1.1", "1.1.1.0/24", "1.1.0.0/16", "0.0.0.0/0", "10.0.0.0/8",
 	"10.0.0.7", "1.1.1.0-1.1.1.9", "9.0.0.0-11.0.0.0", "127.0.0.0/8", "2001:db8::/32",
-	"2001:db8::1", "fe80::/10", "::/0" };
+	"2001:db8::1", "fe80::/10", "::/0", "as:1", "as:2", "country:NL", "country:DE",
+	"continent:EU" };
+/* what a file may say of an address */
+static const struct geo_tag tags[] = { { .country = "" },
+	{ .country = "NL", .continent = "EU", .asn = 1 },
+	{ .country = "DE", .continent = "EU", .asn = 2 }, { .country = "US", .asn = 1 } };
 static const char *const services[] = { "", "", "", "", ":80", ":443/tcp", ":50-90", "/tcp",
 	"/udp", "/icmp", ":53,80,443/udp", "/47" };
 static const char *const options[] = { "", "", "", "", " high", " off", " for 10s",
@@ -45,7 +50,7 @@ static void random_rule(char *text, size_t max)
 	static const char *const actions[] = { "allow", "deny", "ask" };
 	const char *what = ONE_OF(whats), *service = ONE_OF(services);
 	const char *option = dice(8) ? ONE_OF(options) : " in";
-	bool six = strchr(what, ':') != NULL;
+	bool six = strstr(what, "::") != NULL;
 
 	if (strcmp(option, " in") == 0 && (strchr(what, 'r') || strstr(what, "nas") ||
 		strstr(what, ".lan")) && strcmp(what, "internet") != 0)
@@ -215,7 +220,8 @@ static void index_is_scan(void **state)
 			struct program p = random_program();
 			struct addr a;
 			struct target to = { .name = dice(4) ? ONE_OF(names) : NULL,
-				.addr = &a, .port = (uint16_t)(dice(2) ? 80 : 443),
+				.addr = &a, .geo = dice(4) ? &ONE_OF(tags) : NULL,
+				.port = (uint16_t)(dice(2) ? 80 : 443),
 				.proto = dice(2) ? IPPROTO_TCP : IPPROTO_UDP,
 				.dir = dice(4) ? FLOW_OUT : FLOW_IN };
 			int64_t now = NOW + dice(100);
