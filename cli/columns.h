@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { COLUMNS_MAX = 8, COLUMNS_CELL_MAX = 2048 };
+enum { COLUMNS_MAX = 12, COLUMNS_CELL_MAX = 2048 };
 
 struct columns {
 	size_t n;

@@ -12,7 +12,7 @@ enum { LINES_MAX = 20000 };
 
 /* a name or an address of one program; many queries and flows may stand behind it */
 struct line {
-	char path[800], what[300], why[300], name[260];
+	char path[800], what[300], why[300], name[260], place[100];
 	json_int_t uid;
 	bool address, denied, allowed;
 	unsigned count;
@@ -135,6 +135,19 @@ static void flow_where(const json_t *item, char out[static 300])
 	text_addf(&t, "/%s", string_of(item, "proto"));
 }
 
+/* "NL, AS1136 KPN" */
+static void flow_place(const json_t *item, struct line *l)
+{
+	const json_t *as = json_object_get(item, "as");
+	json_int_t number = json_integer_value(json_object_get(as, "number"));
+	struct text t = text_into(l->place, sizeof(l->place));
+
+	text_add(&t, string_of(item, "country"));
+	if (number)
+		text_addf(&t, "%sAS%lld %s", t.len ? ", " : "", (long long)number,
+			string_of(as, "name"));
+}
+
 void report_add_flows(struct report *r, const json_t *items)
 {
 	size_t i;
@@ -154,6 +167,7 @@ void report_add_flows(struct report *r, const json_t *items)
 			continue;
 		judge(l, item);
 		text_copy(l->name, sizeof(l->name), string_of(item, "name"));
+		flow_place(item, l);
 	}
 }
 
@@ -195,6 +209,11 @@ static void text_line(const struct line *l, FILE *to)
 	if (l->name[0]) {
 		text_add(&t, "  ");
 		text_add_safe(&t, l->name);
+	}
+	if (l->place[0]) {
+		text_add(&t, "  [");
+		text_add_safe(&t, l->place);
+		text_add(&t, "]");
 	}
 	if (l->denied) {
 		text_add(&t, "  (");
@@ -247,6 +266,8 @@ static json_t *json_line(const struct line *l)
 		json_object_set_new(o, "why", json_string(l->why));
 	if (o && l->name[0])
 		json_object_set_new(o, "name", json_string(l->name));
+	if (o && l->place[0])
+		json_object_set_new(o, "where", json_string(l->place));
 	return o;
 }
 

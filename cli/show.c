@@ -166,6 +166,13 @@ void show_filter(const json_t *o)
 	show_label("filter", line);
 }
 
+static void show_geo(const json_t *geo)
+{
+	show_label("country", show_text(geo, "country"));
+	show_label("city", show_text(geo, "city"));
+	show_label("network", show_text(geo, "asn"));
+}
+
 void show_status(const json_t *o)
 {
 	const json_t *counters = json_object_get(o, "counters"), *u;
@@ -196,6 +203,7 @@ void show_status(const json_t *o)
 	json_array_foreach(json_object_get(o, "upstreams"), i, u)
 		show_upstream(u);
 	show_counters(json_is_object(counters) ? counters : NULL);
+	show_geo(json_object_get(o, "geo"));
 	show_label("rule files", show_text(o, "rule_errors"));
 }
 
@@ -261,16 +269,30 @@ void show_query(struct columns *c, const json_t *o)
 void show_flow_columns(struct columns *c)
 {
 	static const char *const heads[] = { "TIME", "VERDICT", "STATE", "PROTO",
-		"DESTINATION", "PROGRAM", "WHY" };
-	static const size_t widths[] = { 8, 7, 7, 5, 34, 24 };
+		"DESTINATION", "WHERE", "PROGRAM", "WHY" };
+	static const size_t widths[] = { 8, 7, 7, 5, 34, 10, 24 };
 
 	columns_init(c, ARRAY_LEN(heads), heads);
 	memcpy(c->width, widths, sizeof(widths));
 }
 
+/* "NL AS1136": a hint, as everything that goes by addresses */
+static const char *place_of(const json_t *o, char *out, size_t max)
+{
+	const char *country = show_text(o, "country");
+	json_int_t as = show_number(json_object_get(o, "as"), "number");
+	struct text t = text_into(out, max);
+
+	if (country)
+		text_add(&t, country);
+	if (as)
+		text_addf(&t, "%sAS%lld", country ? " " : "", (long long)as);
+	return out;
+}
+
 void show_flow(struct columns *c, const json_t *o)
 {
-	char when[SHOW_TIME_MAX], program[1024], where[512];
+	char when[SHOW_TIME_MAX], program[1024], where[512], place[64];
 	const char *name = show_text(o, "name"), *address = show_text(o, "address");
 	const char *dir = show_text(o, "direction");
 	struct text t = text_into(where, sizeof(where));
@@ -285,7 +307,8 @@ void show_flow(struct columns *c, const json_t *o)
 		text_addf(&t, ":%lld", (long long)show_number(o, "port"));
 	columns_add(c, (const char *const[]){ show_time(show_text(o, "start"), when),
 		verdict_of(o), show_text(o, "state"), show_text(o, "proto"), where,
-		program_of(o, program, sizeof(program)), why_of(o) });
+		place_of(o, place, sizeof(place)), program_of(o, program, sizeof(program)),
+		why_of(o) });
 }
 
 void show_apps(const json_t *items)

@@ -17,6 +17,7 @@ SECTIONS = {
                "default-in", "when-down", "rules", "log"),
     "resolver": ("listen", "upstream", "route", "search", "refusal", "cache-size", "dnssec",
                  "varlink"),
+    "geo": ("country", "city", "asn"),
     "history": ("keep", "max-size"),
 }
 
