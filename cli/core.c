@@ -87,7 +87,10 @@ static bool our_own(const struct core *c, const struct upstream *u)
 	return addr_cmp(&u->addr, &usual) == 0 && !conf->listen_none;
 }
 
-static unsigned read_resolv(struct core *c, const char *path, struct upstream *out)
+/* local: take servers on this machine too. One that asks through us would go in a circle, so
+ * it comes last: behind systemd-resolved's stub, say, are the network's own servers. */
+static unsigned read_resolv(struct core *c, const char *path, bool local,
+	struct upstream *out)
 {
 	auto_free char *text = NULL;
 	struct upstream all[CONF_UPSTREAMS_MAX];
@@ -99,7 +102,8 @@ static unsigned read_resolv(struct core *c, const char *path, struct upstream *o
 		return 0;
 	n = upstream_parse_resolv_conf(text, all, CONF_UPSTREAMS_MAX);
 	for (int i = 0; i < n; i++)
-		if (!our_own(c, &all[i]))
+		if (!our_own(c, &all[i]) &&
+			(local || addr_zone(&all[i].addr) != ZONE_LOCALHOST))
 			out[kept++] = all[i];
 	return kept;
 }
@@ -116,8 +120,9 @@ static void find_upstreams(struct core *c)
 	for (unsigned i = 0; i < conf->nupstreams; i++)
 		c->upstreams[c->nupstreams++] = (struct upstream){ conf->upstreams[i].addr,
 			conf->upstreams[i].port };
-	for (size_t i = 0; i < ARRAY_LEN(files) && c->nupstreams == 0; i++)
-		c->nupstreams = read_resolv(c, files[i], c->upstreams);
+	for (size_t i = 0; i < 2 * ARRAY_LEN(files) && c->nupstreams == 0; i++)
+		c->nupstreams = read_resolv(c, files[i % ARRAY_LEN(files)],
+			i >= ARRAY_LEN(files), c->upstreams);
 	if (stat(files[0], &st) == 0)
 		c->resolv_changed = st.st_mtim;
 	if (c->nupstreams == 0)
