@@ -146,6 +146,42 @@ static void places(void **state)
 	}
 }
 
+/* places beyond 24 bits, of which a 28-bit node keeps the top in one byte for both sides */
+static void far_values(void **state)
+{
+	static const unsigned bits[] = { 28, 32 };
+	enum { PAD = 17 << 20 };
+	auto_free uint8_t *pad = calloc(1, PAD);
+
+	(void)state;
+	for (size_t b = 0; b < ARRAY_LEN(bits); b++) {
+		struct writer_about about = { .type = "Far", .description = "",
+			.record_bits = bits[b] };
+		struct addr ends[] = { addr("192.0.2.0"), addr("192.0.2.127"),
+			addr("192.0.2.128"), addr("192.0.2.255") };
+		static const char *const facts[] = { "country_code=NL", "country_code=DE" };
+		struct writer *w = writer_new(6);
+		auto_free uint8_t *bytes = NULL;
+		struct geo_tag tag;
+		size_t len;
+
+		for (unsigned i = 0; i < 2; i++) {
+			uint32_t value;
+
+			writer_raw(w, pad, PAD);
+			value = writer_here(w);
+			geo_value(w, facts[i]);
+			writer_range(w, &ends[2 * i], &ends[2 * i + 1], value);
+		}
+		assert_int_equal(writer_finish(w, &about, &bytes, &len), 0);
+		writer_free(w);
+		assert_int_equal(look(bytes, len, "192.0.2.1", &tag), 0);
+		assert_string_equal(tag.country, "NL");
+		assert_int_equal(look(bytes, len, "192.0.2.200", &tag), 0);
+		assert_string_equal(tag.country, "DE");
+	}
+}
+
 /* however it is damaged: an answer or an error, and never a read beyond its bytes */
 static void ask_all(const uint8_t *bytes, size_t len)
 {
@@ -433,6 +469,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(layouts),
 		cmocka_unit_test(places),
+		cmocka_unit_test(far_values),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(flipped),
 		cmocka_unit_test(crafted),
