@@ -136,6 +136,8 @@ static bool on_event(void *ctx, const char *type, json_t *data)
 		command_fail(DONE, "some were lost: this view was too slow");
 		return true;
 	}
+	if (strcmp(type, "notice") == 0 && !f->json)
+		show_notice(data);
 	if (strcmp(type, f->view->event) != 0)
 		return true;
 	if (f->json) {
@@ -150,12 +152,13 @@ static bool on_event(void *ctx, const char *type, json_t *data)
 static int follow(struct command_line *c, const struct view *v)
 {
 	struct following f = { .view = v, .json = c->json };
-	char path[PATH_TEXT_MAX] = "/api/v1/events", last[16], why[CLIENT_WHY_MAX];
+	char path[PATH_TEXT_MAX] = "/api/v1/events", topics[32], last[16], why[CLIENT_WHY_MAX];
 	struct reply r = { 0 };
 	int status = DONE;
 
 	snprintf(last, sizeof(last), "%u", c->limit ? MIN(c->limit, PAGE_MAX) : FOLLOW_LAST);
-	client_argument(path, sizeof(path), "topics", v->topic);
+	snprintf(topics, sizeof(topics), "%s,notices", v->topic);
+	client_argument(path, sizeof(path), "topics", topics);
 	client_argument(path, sizeof(path), "last", last);
 	if (!filter_path(c, path))
 		return USAGE;

@@ -15,6 +15,7 @@
 #include "cli/book.h"
 #include "cli/filter.h"
 #include "cli/held.h"
+#include "cli/seen.h"
 #include "cli/serve.h"
 #include "gate/gate.h"
 #include "nft/ct.h"
@@ -52,6 +53,7 @@ struct core {
 	struct db *db;
 	struct book *book;
 	struct filter *filter;
+	struct seen *seen;
 	struct atlas *atlas;
 	struct serve *serve;
 	struct resolver *resolver;
@@ -178,9 +180,13 @@ static void on_flow(void *ctx, const struct flow *f, const struct program *p,
 	const struct process *process)
 {
 	struct core *c = ctx;
+	bool ours = p->known && p->path[0] == '/' && f->how != HOW_SELF &&
+		f->how != HOW_OUTSIDE;
+	struct flow told = *f;
 
+	told.first = ours && seen_first(c->seen, p->path, p->uid);
 	if (c->serve)
-		serve_flow(c->serve, f, p, process);
+		serve_flow(c->serve, &told, p, process);
 }
 
 static void on_rules(void *ctx, struct ruleset *rs)
@@ -482,6 +488,14 @@ static int open_store(struct core *c)
 	return 0;
 }
 
+static int open_seen(struct core *c)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/seen", c->held->conf->state_dir);
+	return seen_open(path, &c->seen);
+}
+
 static int open_filter(struct core *c)
 {
 	return filter_open(&c->loop, c->held->conf->state_dir, on_filter_over, c, &c->filter);
@@ -697,6 +711,7 @@ static int open_all(struct core *c)
 		{ "the resolver", open_resolver },
 		{ "the store", open_store },
 		{ "the filter's state", open_filter },
+		{ "the programs met before", open_seen },
 		{ "the geo databases", open_atlas },
 		{ "the kernel side", open_kernel },
 		{ "the rules", open_rules },
@@ -740,6 +755,7 @@ static void close_all(struct core *c)
 	gate_close(c->gate);
 	diag_close(c->diag);
 	resolver_close(c->resolver);
+	seen_close(c->seen);
 	db_close(c->db);
 	atlas_close(c->atlas);
 	uv_walk(&c->loop, close_handle, NULL);

@@ -241,6 +241,18 @@ static const char *verdict_of(const json_t *o)
 									     : verdict;
 }
 
+void show_notice(const json_t *o)
+{
+	char program[1024], line[2048];
+	const char *name = show_text(o, "name"), *address = show_text(o, "address");
+	struct text t = text_into(line, sizeof(line));
+
+	text_addf(&t, "NEW      %s: its first contact ever, %s",
+		program_of(o, program, sizeof(program)), name ? name : address ? address : "?");
+	show_line(line, t.len);
+	fflush(stdout);
+}
+
 void show_query_columns(struct columns *c)
 {
 	static const char *const heads[] = { "TIME", "VERDICT", "TYPE", "NAME", "PROGRAM",

@@ -18,6 +18,8 @@ json_int_t show_number(const json_t *o, const char *key);
 const char *show_time(const char *rfc3339, char out[static SHOW_TIME_MAX]);
 void show_lines(const char *text); /* many lines, each made safe */
 
+/* a program's first contact ever: one line */
+void show_notice(const json_t *o);
 /* {mode, enabled, until} in a sentence */
 void show_filter(const json_t *o);
 void show_status(const json_t *o);

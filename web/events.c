@@ -124,12 +124,16 @@ void events_flow(struct events *e, const struct link_flow *f)
 
 	e->number++;
 	for (struct stream *s = e->streams; s; s = s->next) {
-		if (!(s->topics & flow_topic(f)) ||
-			!window_passes(e->window, &s->filter, f))
+		bool notice = f->flow.first && s->topics & TOPIC_NOTICES;
+		bool wanted = s->topics & flow_topic(f);
+
+		if ((!notice && !wanted) || !window_passes(e->window, &s->filter, f))
 			continue;
 		if (!json)
 			json = flow_json(e->window, f, false);
-		if (json)
+		if (json && notice)
+			put_event(s, "notice", json);
+		if (json && wanted)
 			put_event(s, flow_event(f), json);
 	}
 }

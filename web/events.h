@@ -2,6 +2,7 @@
  * events.h - the live stream: Server-Sent Events (WHATWG HTML 9.2) to those who listen.
  *
  * Events: hello {boot, core}, query, flow (the API's objects; a flow again when it changed),
+ *         notice (the query or flow that is a program's first contact ever),
  *         rules {}, filter {} (they changed: read them again), resync {} (something was lost: read
  *         again). An id is BOOT-NUMBER.
  * Bounds: EVENTS_STREAMS_MAX streams; EVENTS_BUFFER_MAX bytes waiting in each, then what
@@ -21,7 +22,8 @@ enum {
 	EVENTS_LAST_MAX = 1000,
 };
 
-enum events_topic { TOPIC_QUERIES = 1, TOPIC_FLOWS = 2, TOPIC_RULES = 4, TOPIC_ALL = 7 };
+enum events_topic { TOPIC_QUERIES = 1, TOPIC_FLOWS = 2, TOPIC_RULES = 4,
+	TOPIC_NOTICES = 8, TOPIC_ALL = 15 };
 
 struct events_want {
 	unsigned topics;             /* of enum events_topic */

@@ -97,7 +97,7 @@ static bool topics_parse(const char *s, unsigned *out)
 		const char *name;
 		unsigned topic;
 	} all[] = { { "queries", TOPIC_QUERIES }, { "flows", TOPIC_FLOWS },
-		{ "rules", TOPIC_RULES } };
+		{ "rules", TOPIC_RULES }, { "notices", TOPIC_NOTICES } };
 
 	*out = s ? 0 : TOPIC_ALL;
 	while (s && *s) {
@@ -124,7 +124,7 @@ void api_events(struct api *a, struct request *rq)
 		return;
 	if (!topics_parse(request_argument(rq, "topics"), &want.topics)) {
 		request_problem(rq, MHD_HTTP_BAD_REQUEST,
-			"topics must be some of queries,flows,rules");
+			"topics must be some of queries,flows,rules,notices");
 		return;
 	}
 	if (last && text_u32(last, EVENTS_LAST_MAX, &want.last) < 0) {

@@ -292,6 +292,8 @@ int window_flow_told(struct window *w, const struct link_flow *f)
 		return -ENOMEM;
 	if (n) {
 		record_get(container_of(n, struct record, node), &was);
+		/* the core says it once */
+		rec->head[offsetof(struct flow, first)] |= (char)was.flow.first;
 		rec->place = container_of(n, struct record, node)->place;
 	} else {
 		rec->place = ++w->rings[rec->kind].newest;

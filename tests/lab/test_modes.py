@@ -153,3 +153,24 @@ def test_if_match(lab):
         status, _ = gate.api(f"rules/{made['id']}", "PATCH", {"enabled": False},
                              headers={"If-Match": etag})
         assert status == want
+
+
+def test_a_program_is_noticed_once(lab):
+    gate = lab.scupperd(rules="allow any .shop.test")
+    follow = gate.world.daemon.start(gate.scupper, "--socket", gate.socket, "flows", "--follow")
+    wait_for(lambda: "VERDICT" in follow.out, "the view")
+    copy = lab.program("/usr/bin/curl", "fresh-curl")
+    assert gate.run(copy, "-4sSm5", SHOP).ok
+    wait_for(lambda: f"{copy}" in follow.out and "first contact" in follow.out, "the notice")
+    follow.popen.kill()
+    follow.wait()
+
+    def firsts():
+        return [q for q in gate.queries() + gate.flows()
+                if q["first"] and q["actor"]["path"] == str(copy)]
+    assert len(firsts()) == 1
+    gate.stop()
+    gate.start_daemon()
+    assert gate.run(copy, "-4sSm5", SHOP).ok
+    gate.wait_query(lambda q: q["actor"]["path"] == str(copy), "its next query")
+    assert not firsts(), "it was met before"
