@@ -8,7 +8,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	PAGE_MAX = 1000,       /* what the API gives at once */
@@ -435,4 +437,33 @@ int command_why(struct command_line *c)
 	json_decref(queries);
 	json_decref(flows);
 	return status;
+}
+
+/* who will look: under sudo the user who ran it */
+static json_t *token_request(void)
+{
+	const char *sudo = geteuid() == 0 ? getenv("SUDO_UID") : NULL;
+	json_t *o = json_object();
+	uint32_t uid;
+
+	if (sudo && text_u32(sudo, UINT32_MAX - 1, &uid) == 0)
+		json_object_set_new(o, "uid", json_integer(uid));
+	return o;
+}
+
+int command_open(struct command_line *c)
+{
+	json_t *body = token_request();
+	struct reply r;
+	int status = call(c, "POST", "/api/v1/session-tokens", body, &r);
+
+	json_decref(body);
+	if (status != DONE)
+		return status;
+	if (c->json)
+		print_json(r.json);
+	else
+		puts(json_string_value(json_object_get(r.json, "url")));
+	reply_done(&r);
+	return DONE;
 }

@@ -37,6 +37,7 @@ int command_rule_add(struct command_line *c);
 int command_rule_list(struct command_line *c);
 int command_pause(struct command_line *c);
 int command_resume(struct command_line *c);
+int command_open(struct command_line *c);
 int command_block(struct command_line *c);
 int command_rule_rm(struct command_line *c);
 int command_explain(struct command_line *c);

@@ -215,6 +215,29 @@ static int read_group(struct reader *r, const char *value)
 	return *value && text_copy(r->c->group, sizeof(r->c->group), value) ? 0 : -EINVAL;
 }
 
+static int read_web_listen(struct reader *r, const char *value)
+{
+	struct conf_at *last;
+
+	if (strcmp(value, "none") == 0) {
+		r->c->web_none = true;
+		return 0;
+	}
+	if (read_at(value, 7531, r->c->web, ARRAY_LEN(r->c->web), &r->c->nweb) < 0)
+		return -EINVAL;
+	last = &r->c->web[r->c->nweb - 1];
+	if (addr_zone(&last->addr) != ZONE_LOCALHOST || last->port == 0)
+		return fail(r, "listen=%s is not a loopback address: the dashboard serves this "
+			       "machine only",
+			value);
+	return 0;
+}
+
+static int read_users(struct reader *r, const char *value)
+{
+	return text_copy(r->c->users, sizeof(r->c->users), value) ? 0 : -EINVAL;
+}
+
 static const struct key keys[] = {
 	{ "daemon", "instance", false, read_instance, "a-z 0-9 - (31 at most)" },
 	{ "daemon", "state-dir", false, read_state_dir, "an absolute path" },
@@ -248,9 +271,9 @@ static const struct key keys[] = {
 	{ "history", "keep", false, NULL, "" },
 	{ "history", "max-size", false, NULL, "" },
 	{ "history", "export", false, NULL, "" },
-	{ "web", "listen", true, NULL, "" },
+	{ "web", "listen", true, read_web_listen, "a loopback address[:port], or none" },
 	{ "web", "group", false, read_group, "a group's name" },
-	{ "web", "users", false, NULL, "" },
+	{ "web", "users", false, read_users, "names of users" },
 };
 
 void conf_default(struct conf *out)

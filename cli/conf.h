@@ -45,6 +45,10 @@ struct conf {
 	char geo_country[CONF_PATH_MAX], geo_city[CONF_PATH_MAX], geo_asn[CONF_PATH_MAX];
 	/* [web] */
 	char group[64];
+	char users[512]; /* names or numbers, by blanks or commas */
+	struct conf_at web[4];
+	unsigned nweb;         /* 0: 127.0.0.1:7531 and [::1]:7531 */
+	bool web_none;
 };
 
 struct conf_error {

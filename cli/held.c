@@ -248,6 +248,64 @@ static int open_control(struct held *h, char *why, size_t why_max)
 	return r;
 }
 
+static int web_socket(const struct held *h, const struct conf_at *at)
+{
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(at->port) };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(at->port) };
+	bool v6 = at->addr.family == 6;
+	uint32_t mark = instance_mark(&h->instance, ACTOR_SELF);
+	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1, r = 0;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(&four.sin_addr, at->addr.b, 4);
+	memcpy(&six.sin6_addr, at->addr.b, 16);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if ((v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+		(h->who && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0) ||
+		bind(fd, v6 ? (void *)&six : (void *)&four, v6 ? sizeof(six) : sizeof(four)) < 0 ||
+		listen(fd, CONTROL_BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/* A taken port costs the dashboard, never the gate. */
+static void open_web(struct held *h)
+{
+	static const struct conf_at usual[] = { { { 4, { 127, 0, 0, 1 } }, 7531 },
+		{ { 6, { [15] = 1 } }, 7531 } };
+	const struct conf *c = h->conf;
+	const struct conf_at *list = c->nweb ? c->web : usual;
+	unsigned n = c->web_none ? 0 : c->nweb ? c->nweb : ARRAY_LEN(usual);
+
+	for (unsigned i = 0; i < n; i++) {
+		char addr[ADDR_TEXT_MAX], holder[128] = "";
+		int fd = web_socket(h, &list[i]);
+
+		addr_text(&list[i].addr, addr);
+		if (fd >= 0) {
+			if (!h->nweb)
+				snprintf(h->origin, sizeof(h->origin),
+					list[i].addr.family == 6 ? "http://[%s]:%u"
+								 : "http://%s:%u",
+					addr, list[i].port);
+			h->web[h->nweb++] = fd;
+			continue;
+		}
+		if (fd == -EADDRNOTAVAIL || fd == -EAFNOSUPPORT)
+			continue; /* no IPv6 here */
+		if (fd == -EADDRINUSE)
+			diag_listener(&list[i].addr, list[i].port, IPPROTO_TCP, holder,
+				sizeof(holder));
+		log_warning("no dashboard at %s port %u: %s%s%s", addr, list[i].port,
+			strerror(-fd), holder[0] ? ", taken by " : "", holder);
+	}
+}
+
 static int open_link(struct held *h)
 {
 	int fds[2], size = LINK_BUFFER;
@@ -388,6 +446,8 @@ int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max
 	r = open_listeners(h, why, why_max);
 	if (r == 0)
 		r = open_control(h, why, why_max);
+	if (r == 0)
+		open_web(h);
 	if (r == 0) {
 		r = open_link(h);
 		if (r < 0)
@@ -419,6 +479,8 @@ void held_close(struct held *h, bool down)
 		unlink(path);
 		close(h->control);
 	}
+	for (unsigned i = 0; i < h->nweb; i++)
+		close(h->web[i]);
 	if (h->link_core >= 0)
 		close(h->link_core);
 	if (h->link_web >= 0)

@@ -30,6 +30,9 @@ struct held {
 	unsigned nplain;
 	int link_core, link_web;
 	int control;
+	int web[4];                /* the dashboard's listeners */
+	unsigned nweb;
+	char origin[64];           /* of links to it, or "" */
 	int ready[2];              /* the core writes a byte when it serves */
 	struct rights rights;
 	uint32_t restarts;

@@ -269,6 +269,7 @@ static void configure(struct run *r)
 	enum verdict usual = r->nallow || r->rules_file ? VERDICT_DENY : VERDICT_ALLOW;
 
 	conf_default(c);
+	c->web_none = true; /* the control socket is enough for one command */
 	snprintf(c->instance, sizeof(c->instance), "run-%d", (int)getpid());
 	snprintf(c->state_dir, sizeof(c->state_dir), "%s/state", r->dir);
 	text_copy(c->runtime_dir, sizeof(c->runtime_dir), r->dir);

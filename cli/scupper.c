@@ -37,6 +37,8 @@ static const struct command commands[] = {
 	{ "resume", "resume", "the rules count again", command_resume, 0, 0, false },
 	{ "block", "block", "nothing goes out or in, until resume", command_block, 0, 0,
 		false },
+	{ "open", "open", "a link that signs in to the dashboard, good once, for a minute",
+		command_open, 0, 0, false },
 	{ "explain", "explain WHO WHAT", "what would be decided, and why",
 		command_explain, 2, 2, false },
 };
@@ -61,7 +63,7 @@ static const char help_tail[] =
 	"exit status: 0 done, 1 refused or not found, 2 wrong usage, 3 daemon not reachable\n";
 
 static const char *const later[] = { "rule import", "rule export", "ask", "list", "history",
-	"top", "open", "up", "doctor" };
+	"top", "up", "doctor" };
 
 static int help(void)
 {

@@ -15,6 +15,7 @@
 #include "web/web.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -29,7 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEATHS_MAX = 5, DEATHS_WITHIN_MS = 10000, REST_MS = 100, END_WAIT_MS = 5000 };
+enum { DEATHS_MAX = 5, DEATHS_WITHIN_MS = 10000, REST_MS = 100, END_WAIT_MS = 5000, WEB_USERS_MAX = 256 };
 
 struct child {
 	const char *name;
@@ -47,20 +48,82 @@ struct supervisor {
 	bool ready, stop, failed; /* failed: never came up */
 };
 
+/* the dashboard of the tree that this was built in, else the installed one */
+static const char *pages_dir(char out[static PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 32);
+	char *slash;
+
+	out[n > 0 ? n : 0] = '\0';
+	slash = strrchr(out, '/');
+	if (slash) {
+		strcpy(slash, "/web/dashboard/dist");
+		if (access(out, R_OK) == 0)
+			return out;
+	}
+	return SCUPPER_DATADIR "/dashboard";
+}
+
+static void user_add(uint32_t *uids, unsigned *n, const char *name)
+{
+	const struct passwd *pw = getpwnam(name);
+	char *end;
+	unsigned long v = strtoul(name, &end, 10);
+
+	if (*n == WEB_USERS_MAX || (!pw && (*end || end == name)))
+		log_warning("users= in [web]: there is no user %s", name);
+	else
+		uids[(*n)++] = pw ? pw->pw_uid : (uint32_t)v;
+}
+
+/* who may sign in: users= and the members of group= */
+static unsigned users_of(const struct conf *c, uint32_t uids[static WEB_USERS_MAX])
+{
+	const struct group *g = getgrnam(c->group);
+	gid_t gid = g ? g->gr_gid : (gid_t)-1;
+	char list[sizeof(c->users)], *save = NULL;
+	struct passwd *pw;
+	unsigned n = 0;
+
+	for (char **m = g ? g->gr_mem : NULL; m && *m && n < WEB_USERS_MAX; m++)
+		user_add(uids, &n, *m);
+	FILE *f = g ? fopen("/etc/passwd", "re") : NULL;
+
+	while (f && n < WEB_USERS_MAX && (pw = fgetpwent(f)))
+		if (pw->pw_gid == gid)
+			uids[n++] = pw->pw_uid;
+	if (f)
+		fclose(f);
+	strcpy(list, c->users);
+	for (char *u = strtok_r(list, " ,", &save); u; u = strtok_r(NULL, " ,", &save))
+		user_add(uids, &n, u);
+	return n;
+}
+
 static int run_web(struct held *h)
 {
 	const struct passwd *pw = getpwnam("scupper-web");
 	gid_t group = rights_group(h->conf->group);
+	static uint32_t users[WEB_USERS_MAX];
+	char pages[PATH_MAX];
 	struct web_conf conf = {
 		.link_fd = h->link_web,
 		.listen_fd = h->control,
 		.group = group,
 	};
 
+	conf.ntcp = h->nweb;
+	for (unsigned i = 0; i < h->nweb; i++)
+		conf.tcp[i] = h->web[i];
+	conf.origin = h->origin;
+	conf.pages = pages_dir(pages);
 	if (!pw)
 		pw = getpwnam("nobody");
 	conf.uid = pw ? pw->pw_uid : 65534;
 	conf.gid = group != (gid_t)-1 ? group : pw ? pw->pw_gid : 65534;
+	/* last: it overwrites what pw points to */
+	conf.users = users;
+	conf.nusers = users_of(h->conf, users);
 	return web_main(&conf);
 }
 

@@ -2,6 +2,8 @@
 #include "web/api.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "web/door.h"
+#include "web/pages.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,6 +41,10 @@ const struct route api_routes[] = {
 	{ "PUT", "/api/v1/filter", api_filter_set, true, { NULL } },
 	{ "GET", "/api/v1/explain", api_explain, false, { "who", "what", NULL } },
 	{ "POST", "/api/v1/explain", api_explain_body, true, { NULL } },
+	{ "POST", "/api/v1/session-tokens", api_token_add, true, { NULL } },
+	{ "POST", "/api/v1/login", api_login, true, { NULL } },
+	{ "POST", "/api/v1/logout", api_logout, true, { NULL } },
+	{ "GET", "/api/v1/me", api_me, false, { NULL } },
 	{ "GET", "/api/v1/openapi.json", api_document, false, { NULL } },
 };
 const size_t api_routes_count = ARRAY_LEN(api_routes);
@@ -94,7 +100,7 @@ static bool body_gate(struct request *rq)
 
 	if (length && strtoull(length, NULL, 10) > HTTP_BODY_MAX)
 		return refuse(rq, MHD_HTTP_CONTENT_TOO_LARGE, "a body is at most 64 KB");
-	if (rq->route->changes && strcmp(rq->method, "DELETE") != 0 &&
+	if (rq->route->changes && (rq->peer->tcp || strcmp(rq->method, "DELETE") != 0) &&
 		!is_json(header(rq, MHD_HTTP_HEADER_CONTENT_TYPE)))
 		return refuse(rq, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
 			"the body must be application/json");
@@ -117,20 +123,64 @@ static bool route_gate(struct request *rq)
 	return false;
 }
 
+/* A page shows nothing without the API: it may be read before signing in. */
+static void api_page(struct api *a, struct request *rq)
+{
+	const struct page *p = pages_find(a->pages, rq->path);
+	const char *has = header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH);
+	const char *takes = header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+	bool packed = p && p->packed && takes && strstr(takes, "gzip");
+
+	if (!p) {
+		request_problem(rq, MHD_HTTP_NOT_FOUND, "the dashboard is not installed");
+		return;
+	}
+	if (p->lasting)
+		rq->cache = "private, max-age=31536000, immutable";
+	if (has && strcmp(has, p->etag) == 0)
+		request_text(rq, MHD_HTTP_NOT_MODIFIED, NULL, NULL);
+	else
+		request_bytes(rq, p->type, packed ? p->packed : p->bytes,
+			packed ? p->packed_len : p->len);
+	request_header(rq, MHD_HTTP_HEADER_ETAG, p->etag);
+	request_header(rq, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
+	if (packed)
+		request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+}
+
+static const struct route page_route = { "GET", "/", api_page, false, { NULL } };
+
+/* what a browser must bring; false: it has answered */
+static bool tcp_gate(struct api *a, struct request *rq)
+{
+	if (!door_headers(rq))
+		return false;
+	if (strcmp(rq->method, "GET") == 0 &&
+		(strcmp(rq->path, "/") == 0 || pages_find(a->pages, rq->path))) {
+		rq->route = &page_route;
+		return true;
+	}
+	if (strcmp(rq->method, "POST") == 0 && strcmp(rq->path, "/api/v1/login") == 0)
+		return true;
+	return door_session(a->door, rq);
+}
+
 /* The one gate: nothing that it does not let through reaches a handler. */
 bool api_gate(void *ctx, struct request *rq)
 {
 	const char *strange;
 	char detail[160];
 
-	(void)ctx;
 	if (!rq->peer->allowed)
 		return refuse(rq, MHD_HTTP_FORBIDDEN,
 			"only root and members of the group may do this");
 	/* a browser, by way of some proxy: never ours on this socket */
-	if (header(rq, MHD_HTTP_HEADER_ORIGIN) || header(rq, "Sec-Fetch-Site"))
+	if (!rq->peer->tcp &&
+		(header(rq, MHD_HTTP_HEADER_ORIGIN) || header(rq, "Sec-Fetch-Site")))
 		return refuse(rq, MHD_HTTP_FORBIDDEN, "not for web pages");
-	if (!route_gate(rq) || !body_gate(rq))
+	if (rq->peer->tcp && !tcp_gate(ctx, rq))
+		return false;
+	if ((!rq->route && !route_gate(rq)) || !body_gate(rq))
 		return false;
 	strange = request_strange_argument(rq, rq->route->arguments);
 	if (!strange)

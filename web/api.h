@@ -7,7 +7,9 @@
 #include "web/http.h"
 #include "web/undo.h"
 
+struct door;
 struct events;
+struct pages;
 struct users;
 struct window;
 
@@ -16,6 +18,8 @@ struct api {
 	struct channel *channel;
 	struct events *events;
 	const struct users *users; /* may be NULL */
+	struct door *door;
+	const struct pages *pages; /* may be NULL */
 	uint64_t boot;             /* of the core, 0: it has not said hello */
 	bool has_status;
 	struct link_status status; /* as it was told last */

@@ -18,6 +18,8 @@ struct stream {
 	struct events *events;
 	struct stream *next, **at;
 	unsigned topics;
+	bool by_uid;
+	uint32_t uid;
 	struct window_filter filter; /* points into the two below */
 	char program[FILTER_MAX], name[HOST_MAX];
 	char *buf; /* bytes from..len wait to be sent */
@@ -264,6 +266,15 @@ static void copy_filter(struct stream *s, const struct window_filter *f)
 	}
 }
 
+static bool too_many(const struct events *e, uint32_t uid)
+{
+	unsigned n = 0;
+
+	for (const struct stream *s = e->streams; s; s = s->next)
+		n += s->by_uid && s->uid == uid;
+	return n >= EVENTS_UID_MAX;
+}
+
 int events_listen(struct events *e, const struct events_want *want,
 	struct http_stream **out)
 {
@@ -271,11 +282,15 @@ int events_listen(struct events *e, const struct events_want *want,
 
 	if (e->n >= EVENTS_STREAMS_MAX)
 		return -EMFILE;
+	if (want->by_uid && too_many(e, want->uid))
+		return -EUSERS;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	s->events = e;
 	s->topics = want->topics;
+	s->by_uid = want->by_uid;
+	s->uid = want->uid;
 	s->http.read = on_read;
 	s->http.free = on_free;
 	copy_filter(s, &want->filter);

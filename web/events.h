@@ -18,6 +18,7 @@ struct uv_loop_s;
 
 enum {
 	EVENTS_STREAMS_MAX = 16,
+	EVENTS_UID_MAX = 4,
 	EVENTS_BUFFER_MAX = 1024 * 1024,
 	EVENTS_LAST_MAX = 1000,
 };
@@ -29,6 +30,8 @@ struct events_want {
 	unsigned topics;             /* of enum events_topic */
 	struct window_filter filter; /* its strings are copied */
 	unsigned last;               /* how many of the window's to begin with */
+	bool by_uid;                 /* a browser: EVENTS_UID_MAX for each uid */
+	uint32_t uid;
 	const char *last_id;         /* Last-Event-ID, or NULL */
 };
 
@@ -36,7 +39,7 @@ struct events_want {
 int events_open(struct uv_loop_s *loop, struct window *w, struct events **out);
 /* streams must be gone; NULL is fine */
 void events_close(struct events *e);
-/* -EMFILE: as many as can be; the stream frees itself when its connection goes */
+/* -EUSERS: as many as this uid may have; -EMFILE: as many as can be; the stream frees itself when its connection goes */
 int events_listen(struct events *e, const struct events_want *want,
 	struct http_stream **out);
 void events_hello(struct events *e, uint64_t boot, bool running); /* to everybody */

@@ -97,6 +97,10 @@ static void read_peer(struct line *l)
 	socklen_t len = sizeof(who);
 
 	l->peer = (struct peer){ .uid = UINT32_MAX };
+	if (l->http->conf.identify) {
+		l->http->conf.identify(l->http->conf.ctx, l->fd, &l->peer);
+		return;
+	}
 	if (getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
 		len != sizeof(who) || who.uid == (uid_t)-1)
 		return;
@@ -143,6 +147,8 @@ static struct line *line_new(struct http *h, struct MHD_Connection *mhd)
 	h->last = &l->next;
 	if (++h->nlines > IDLE_KEPT)
 		cut_longest_idle(h);
+	if (l->peer.tcp && !l->peer.allowed)
+		hang_up(l);
 	return l;
 }
 
@@ -303,6 +309,20 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **own,
 
 /* answers */
 
+static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; "
+	"img-src 'self' data:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+	"require-trusted-types-for 'script'; trusted-types scupper";
+
+static void browser_headers(struct MHD_Response *res)
+{
+	MHD_add_response_header(res, "Content-Security-Policy", policy);
+	MHD_add_response_header(res, "Referrer-Policy", "no-referrer");
+	MHD_add_response_header(res, "Cross-Origin-Opener-Policy", "same-origin");
+	MHD_add_response_header(res, "Cross-Origin-Resource-Policy", "same-origin");
+	MHD_add_response_header(res, "X-Frame-Options", "DENY");
+}
+
 static void answer_with(struct request *rq, unsigned status, struct MHD_Response *res,
 	const char *type)
 {
@@ -310,8 +330,11 @@ static void answer_with(struct request *rq, unsigned status, struct MHD_Response
 		return; /* no memory: the connection is closed without an answer */
 	if (type)
 		MHD_add_response_header(res, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	MHD_add_response_header(res, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(res, MHD_HTTP_HEADER_CACHE_CONTROL,
+		rq->cache ? rq->cache : "no-store");
 	MHD_add_response_header(res, "X-Content-Type-Options", "nosniff");
+	if (rq->peer->tcp)
+		browser_headers(res);
 	rq->response = res;
 	rq->status = status;
 	if (!rq->waiting)
@@ -327,6 +350,12 @@ void request_text(struct request *rq, unsigned status, const char *type, const c
 
 	answer_with(rq, status, MHD_create_response_from_buffer(len,
 		(void *)(uintptr_t)(text ? text : ""), MHD_RESPMEM_PERSISTENT), type);
+}
+
+void request_bytes(struct request *rq, const char *type, const char *bytes, size_t len)
+{
+	answer_with(rq, MHD_HTTP_OK, MHD_create_response_from_buffer(len,
+		(void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT), type);
 }
 
 static void answer_json(struct request *rq, unsigned status, json_t *body, const char *type)

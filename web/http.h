@@ -34,7 +34,9 @@ enum {
 struct peer {
 	uint32_t uid;
 	int32_t pid;
-	bool allowed; /* root or a member of the group */
+	bool allowed;  /* root or a member of the group */
+	bool tcp;      /* a browser, on loopback */
+	uint16_t port; /* of ours, where tcp */
 };
 
 struct request {
@@ -49,6 +51,7 @@ struct request {
 	/* http's own */
 	struct MHD_Response *response;
 	unsigned status;
+	const char *cache; /* Cache-Control, NULL: no-store */
 	bool handled, waiting, body_over, streams;
 };
 
@@ -56,6 +59,8 @@ struct http_conf {
 	int fd; /* listening; borrowed */
 	gid_t group;
 	void *ctx;
+	/* whose an IP connection is, before any byte is read; NULL: a UNIX socket */
+	void (*identify)(void *ctx, int fd, struct peer *out);
 	bool (*gate)(void *ctx, struct request *rq);   /* false: it has answered */
 	void (*handle)(void *ctx, struct request *rq);
 	void (*ended)(void *ctx, struct request *rq);
@@ -69,6 +74,8 @@ void http_close(struct http *h);
 void request_answer(struct request *rq, unsigned status, json_t *body);
 void request_text(struct request *rq, unsigned status, const char *type,
 	const char *text); /* text is a literal, or NULL for an empty body */
+/* bytes: must outlive the answer */
+void request_bytes(struct request *rq, const char *type, const char *bytes, size_t len);
 /* RFC 9457; detail is for a person */
 void request_problem(struct request *rq, unsigned status, const char *detail);
 /* one more header for the answer that was just given */

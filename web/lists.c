@@ -116,7 +116,7 @@ static bool topics_parse(const char *s, unsigned *out)
 
 void api_events(struct api *a, struct request *rq)
 {
-	struct events_want want = { 0 };
+	struct events_want want = { .by_uid = rq->peer->tcp, .uid = rq->peer->uid };
 	const char *last = request_argument(rq, "last");
 	struct http_stream *s;
 
@@ -134,7 +134,7 @@ void api_events(struct api *a, struct request *rq)
 	want.last_id = MHD_lookup_connection_value(rq->mhd, MHD_HEADER_KIND, "Last-Event-ID");
 	if (events_listen(a->events, &want, &s) < 0) {
 		request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE,
-			"16 streams are open already");
+			"16 streams, or 4 of this user, are open already");
 		return;
 	}
 	request_stream(rq, "text/event-stream", s);

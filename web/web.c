@@ -2,12 +2,16 @@
 #include "web/web.h"
 #include "base/log.h"
 #include "web/api.h"
+#include "web/door.h"
 #include "web/events.h"
+#include "web/pages.h"
 #include "web/sandbox.h"
 #include "web/users.h"
 #include "web/window.h"
+#include "who/diag.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <uv.h>
@@ -20,7 +24,9 @@ struct web {
 	struct window *window;
 	struct channel *channel;
 	struct events *events;
-	struct http *http;
+	struct http *http, *tcp[WEB_TCP_MAX];
+	struct door door;
+	struct pages *pages;
 	struct users *users;
 };
 
@@ -69,12 +75,45 @@ static void on_term(uv_signal_t *s, int number)
 	uv_stop(s->loop);
 }
 
+static int open_tcp(struct web *w, const struct web_conf *conf)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < conf->ntcp; i++) {
+		const struct http_conf http = { .fd = conf->tcp[i], .group = (gid_t)-1,
+			.ctx = &w->api, .identify = door_identify, .gate = api_gate,
+			.handle = api_handle, .ended = api_ended };
+
+		r = http_open(&w->loop, &http, &w->tcp[i]);
+	}
+	return r;
+}
+
+/* what must be opened while it still can be */
+static void open_door(struct web *w, const struct web_conf *conf)
+{
+	int r = conf->ntcp ? diag_open(&w->door.diag) : 0;
+
+	if (r < 0)
+		log_warning("web: cannot ask whose a connection is: nobody can sign in: %s",
+			strerror(-r));
+	w->door.users = conf->users;
+	w->door.nusers = conf->nusers;
+	if (conf->origin && conf->ntcp)
+		snprintf(w->door.origin, sizeof(w->door.origin), "%s", conf->origin);
+	r = conf->ntcp && conf->pages ? pages_load(conf->pages, &w->pages) : 0;
+	if (r < 0)
+		log_notice("web: no dashboard at %s: %s", conf->pages, strerror(-r));
+	w->api.door = &w->door;
+	w->api.pages = w->pages;
+}
+
 static int open_parts(struct web *w, const struct web_conf *conf)
 {
 	const struct channel_news news = { w, on_hello, on_program, on_flow, on_counts,
 		on_gone };
-	const struct http_conf http = { conf->listen_fd, conf->group, &w->api, api_gate,
-		api_handle, api_ended };
+	const struct http_conf http = { conf->listen_fd, conf->group, &w->api, NULL,
+		api_gate, api_handle, api_ended };
 	int r = window_new(&w->window);
 
 	if (r == 0)
@@ -83,6 +122,8 @@ static int open_parts(struct web *w, const struct web_conf *conf)
 		r = channel_open(&w->loop, conf->link_fd, &news, &w->channel);
 	if (r == 0)
 		r = http_open(&w->loop, &http, &w->http);
+	if (r == 0)
+		r = open_tcp(w, conf);
 	if (r == 0)
 		r = uv_signal_init(&w->loop, &w->term);
 	if (r < 0)
@@ -103,6 +144,8 @@ static void close_parts(struct web *w)
 	if (w->events)
 		events_end(w->events);
 	http_close(w->http);
+	for (unsigned i = 0; i < WEB_TCP_MAX; i++)
+		http_close(w->tcp[i]);
 	events_close(w->events);
 	if (w->signals)
 		uv_close((uv_handle_t *)&w->term, NULL);
@@ -111,6 +154,8 @@ static void close_parts(struct web *w)
 	window_free(w->window);
 	json_decref(w->api.rules);
 	users_free(w->users);
+	pages_free(w->pages);
+	diag_close(w->door.diag);
 }
 
 static int serve(struct web *w, const struct web_conf *conf)
@@ -119,6 +164,7 @@ static int serve(struct web *w, const struct web_conf *conf)
 
 	if (r < 0) /* then users are numbers */
 		log_notice("/etc/passwd: %s", strerror(-r));
+	open_door(w, conf);
 	r = open_parts(w, conf);
 	if (r < 0) {
 		log_error("web: cannot start: %s", strerror(-r));
@@ -136,7 +182,7 @@ static int serve(struct web *w, const struct web_conf *conf)
 int web_main(const struct web_conf *conf)
 {
 	struct web_conf own = *conf;
-	int *const keep[] = { &own.link_fd, &own.listen_fd };
+	int *keep[2 + WEB_TCP_MAX] = { &own.link_fd, &own.listen_fd };
 	struct web w = { 0 };
 	int r;
 
@@ -145,7 +191,9 @@ int web_main(const struct web_conf *conf)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	r = sandbox_close_others(keep, 2);
+	for (unsigned i = 0; i < own.ntcp; i++)
+		keep[2 + i] = &own.tcp[i];
+	r = sandbox_close_others(keep, 2 + (int)own.ntcp);
 	if (r == 0)
 		r = uv_loop_init(&w.loop);
 	if (r < 0) {

@@ -4,13 +4,22 @@
 #ifndef WEB_WEB_H
 #define WEB_WEB_H
 
+#include <stdint.h>
 #include <sys/types.h>
+
+enum { WEB_TCP_MAX = 4 };
 
 struct web_conf {
 	int link_fd;   /* SOCK_SEQPACKET; the other end outlives a core */
 	int listen_fd; /* UNIX stream socket, bound: control.sock */
 	uid_t uid;     /* who to become; (uid_t)-1: stay who we are */
 	gid_t gid;
+	int tcp[WEB_TCP_MAX]; /* loopback, bound; -1: none */
+	unsigned ntcp;
+	const char *origin;      /* of links to the dashboard, or NULL */
+	const char *pages;       /* the folder of its files, or NULL */
+	const uint32_t *users;   /* who may sign in by TCP, root apart */
+	unsigned nusers;
 	gid_t group;   /* whose members may use the socket; (gid_t)-1: root alone */
 };
 

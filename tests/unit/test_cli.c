@@ -180,7 +180,7 @@ static void usage(void **state)
 		{ "pause|soon", 2, "duration" },
 		{ "pause|1h|2h", 2, "usage" },
 		{ "resume|1h", 2, "usage" },
-		{ "open", 2, "later version" },
+		{ "ask", 2, "later version" },
 		{ "up", 2, "later version" },
 		{ "doctor", 2, "later version" },
 	};
