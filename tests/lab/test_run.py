@@ -118,7 +118,8 @@ def machine(lab):
     place, scope = lab.direct, lab.scope.path
     commands = (("nft", "list", "ruleset"), ("ip", "-4", "route", "show", "table", "all"),
                 ("ip", "-6", "route", "show", "table", "all"), ("ip", "rule"),
-                ("bpftool", "cgroup", "show", scope), ("cat", "/proc/self/mounts"),
+                ("bpftool", "cgroup", "show", scope),
+                ("grep", "-E", " (bpf|cgroup2?|tracefs) ", "/proc/self/mounts"),
                 ("find", scope, "-type", "d"), ("ls", "-R", "/sys/fs/bpf"),
                 ("sysctl", "-a", "-r", r"^net\.(ipv[46]|netfilter|core)\."))
     seen = {words: place.run(*words).out for words in commands}
