@@ -26,6 +26,12 @@ static bool public_suffix(const char *name)
 		suffixes, name, PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE);
 }
 
+const char *rules_registrable(const char *name)
+{
+	pthread_once(&suffixes_once, suffixes_load);
+	return suffixes ? psl_registrable_domain(suffixes, name) : NULL;
+}
+
 bool rules_local_name(const char *name)
 {
 	pthread_once(&suffixes_once, suffixes_load);

@@ -166,6 +166,10 @@ void ruleset_explain(const struct ruleset *rs, const struct program *who,
 
 /* is the name below no public suffix (nas.lan, localhost, printer)? Needs the PSL. */
 bool rules_local_name(const char *name);
+/* the part of name that somebody registered (example.co.uk of a.b.example.co.uk), inside
+ * name; NULL where there is none (a public suffix itself). A name below no suffix that is
+ * listed gives its last two labels. The first call reads the list's file. */
+const char *rules_registrable(const char *name);
 /* A-labels from what a person typed, then host_parse; -EINVAL */
 int rules_host(const char *typed, char out[static HOST_MAX]);
 

@@ -141,6 +141,14 @@ static void set_decided(json_t *o, const struct link_flow *f)
 	set(o, "first", json_boolean(f->flow.first));
 }
 
+/* name's registrable domain, or name itself where it has none */
+static void set_domain(json_t *o, const char *name)
+{
+	const char *domain = rules_registrable(name);
+
+	set_text(o, "domain", domain ? domain : name);
+}
+
 json_t *object_query(struct window *w, const struct link_flow *f)
 {
 	json_t *o = json_object();
@@ -149,6 +157,7 @@ json_t *object_query(struct window *w, const struct link_flow *f)
 	set(o, "time", object_time(f->flow.start_ms));
 	set(o, "actor", actor_of(w, f));
 	set(o, "name", object_text(f->flow.name));
+	set_domain(o, f->flow.name);
 	set(o, "type", type_of(f->flow.qtype));
 	set_decided(o, f);
 	set_text(o, "cname", f->flow.other);
@@ -190,6 +199,7 @@ json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot)
 	set(o, "state", json_string(state_of(&f->flow, old_boot)));
 	set(o, "actor", actor_of(w, f));
 	set_text(o, "name", f->flow.name);
+	set_domain(o, f->flow.name);
 	set(o, "address", address_of(&f->flow.addr));
 	set(o, "port", f->flow.port ? json_integer(f->flow.port) : json_null());
 	set(o, "proto", json_string(proto_text(f->flow.proto, proto)));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "web/web.h"
 #include "base/log.h"
+#include "rules/rules.h"
 #include "web/api.h"
 #include "web/door.h"
 #include "web/events.h"
@@ -165,6 +166,7 @@ static int serve(struct web *w, const struct web_conf *conf)
 	if (r < 0) /* then users are numbers */
 		log_notice("/etc/passwd: %s", strerror(-r));
 	open_door(w, conf);
+	(void)rules_registrable(""); /* its list is read while files can be opened */
 	r = open_parts(w, conf);
 	if (r < 0) {
 		log_error("web: cannot start: %s", strerror(-r));

@@ -430,6 +430,28 @@ static void local_names(void **state)
 	}
 }
 
+static void registrable_names(void **state)
+{
+	static const struct {
+		const char *name, *part;
+	} cases[] = {
+		{ "a.b.example.co.uk", "example.co.uk" }, { "example.org", "example.org" },
+		{ "a.b.s3.amazonaws.com", "b.s3.amazonaws.com" }, { "me.github.io", "me.github.io" },
+		{ "co.uk", NULL }, { "org", NULL }, { "", NULL }, { "host.nas.lan", "nas.lan" },
+		{ "localhost", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *part = rules_registrable(cases[i].name);
+
+		print_message("%s: %s\n", cases[i].name, part ? part : "none");
+		assert_int_equal(!part, !cases[i].part);
+		if (part)
+			assert_string_equal(part, cases[i].part);
+	}
+}
+
 static void targets(void **state)
 {
 	char name[HOST_MAX];
@@ -534,6 +556,7 @@ int main(void)
 		cmocka_unit_test(ids),
 		cmocka_unit_test(many_twins),
 		cmocka_unit_test(local_names),
+		cmocka_unit_test(registrable_names),
 		cmocka_unit_test(targets),
 		cmocka_unit_test(zone_blocks),
 	};

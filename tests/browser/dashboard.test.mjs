@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The page in a real browser, against a stand-in for the daemon.
+import test, { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { axe, launch, missing, open, ready, row, rows, top, until, watch } from './page.mjs';
+import { DIST, serve } from '../../web/dashboard/test/fake.mjs';
+
+const skip = missing ?? false;
+const docs = process.env.SCREENSHOTS || '';
+let browser;
+before(async () => { browser = skip ? null : await launch(); });
+after(() => browser?.close());
+
+async function story(options, tell, context = {}) {
+	const s = await serve(options);
+	const o = await open(browser, s.url + '#t=first', context);
+	try {
+		await ready(o.page);
+		await tell({ ...o, ...s });
+		assert.deepEqual(o.bad, [], 'errors in the console');
+	} finally {
+		await o.context.close();
+		s.close();
+	}
+}
+
+test('sign-in: once, out of sight, and not without', { skip }, () => story({}, async ({ page, url }) => {
+	assert.equal(new URL(page.url()).hash, '');
+	await until('rows', async () => await rows(page).count() === 5);
+	const other = await open(browser, url + '#t=first');
+	await other.page.waitForSelector('text=this link was used');
+	await other.context.close();
+}));
+
+test('live rows, search, and what turns text around', { skip }, () => story({}, async ({ page, fake }) => {
+	fake.flow(['/usr/bin/wget', 1000], ['new.example.net', 'example.net', '192.0.2.99', 'FR', null]);
+	await row(page, 'wget').waitFor();
+	await page.fill('.search', 'evil');
+	await row(page, 'evil\\u202egro').waitFor();
+	await page.fill('.search', 'bcher');
+	await until('Unicode beside', async () => (await rows(page).allTextContents()).join().includes('bücher'));
+}));
+
+test('a brush filters, and is taken away', { skip }, () => story({}, async ({ page }) => {
+	const box = await page.locator('.u-over').boundingBox();
+	await page.mouse.move(box.x + 40, box.y + 40);
+	await page.mouse.down();
+	await page.mouse.move(box.x + 200, box.y + 40, { steps: 5 });
+	await page.mouse.up();
+	await page.waitForSelector('.chip');
+	await until('no rows then', async () => await rows(page).count() === 0);
+	await page.click('.chip button');
+	await until('rows again', async () => await rows(page).count() === 5);
+}));
+
+test('a country on the map filters, and the table too', { skip }, () => story({}, async ({ page }) => {
+	await page.click('.map > summary');
+	await page.waitForFunction(() =>
+		JSON.parse(document.querySelector('.canvases')?.dataset.dots || '[]').length > 3);
+	const dots = JSON.parse(await page.locator('.canvases').getAttribute('data-dots'));
+	const [, x, y] = dots.find(([c]) => c === 'BR');
+	await page.locator('.canvases canvas').last().click({ position: { x, y } });
+	await until('only curl', async () => await rows(page).count() === 1);
+	await row(page, 'curl').waitFor();
+	await page.click('.world summary');
+	await page.locator('.world tr', { hasText: 'Germany' }).locator('button').click();
+	await row(page, 'http').waitFor();
+}));
+
+test('a rule by keys alone, it holds at once, undo', { skip }, () => story({}, async ({ page, fake }) => {
+	await page.fill('.search', 'www.example.org');
+	await page.press('.search', 'Escape');
+	const line = rows(page).filter({ hasText: 'www.example.org' }).first();
+	await line.waitFor();
+	for (const key of ['Home', 'ArrowDown', 'ArrowDown', 'd'])
+		await page.keyboard.press(key);
+	await page.waitForSelector('dialog[open] .preview');
+	await page.check('dialog input[value=registrable]');
+	const text = await page.locator('dialog .preview code').textContent();
+	assert.match(text, /^deny \/usr\/\S+ \.example\.org$/);
+	await page.locator('dialog button[type=submit]').focus();
+	await page.keyboard.press('Enter');
+	await until('the rule', () => fake.rules[0].text === text);
+	await page.locator('.toast button', { hasText: 'Undo' }).click();
+	await until('taken back', () => fake.rules[0].text !== text);
+}));
+
+test('rules page: add, refuse, switch, remove, undo, explain', { skip }, () => story({}, async ({ page, fake }) => {
+	await page.locator('nav button', { hasText: 'Rules' }).click();
+	await page.fill('#new-rule', 'nonsense');
+	await page.locator('button', { hasText: 'Add' }).click();
+	await page.waitForSelector('.toast.bad');
+	await page.fill('#new-rule', 'deny /usr/bin/git any');
+	await page.locator('button', { hasText: 'Add' }).click();
+	const line = page.locator('tbody tr', { hasText: 'git any' });
+	await line.waitFor();
+	await line.locator('input').uncheck();
+	await until('off', () => fake.rules[0].enabled === false);
+	await line.locator('button').click();
+	await until('gone', () => !fake.rules.some(r => r.text.includes('git any')));
+	await page.locator('.toast button', { hasText: 'Undo' }).click();
+	await line.waitFor();
+	await page.fill('#test-who', '/usr/bin/curl');
+	await page.fill('#test-what', 'example.org:443');
+	await page.locator('button', { hasText: 'Explain' }).click();
+	await page.waitForSelector('text=the default (no rule fits)');
+}));
+
+test('seven tabs, one stream', { skip }, () => story({}, async ({ page, context, url, fake, bad }) => {
+	const tabs = [page];
+	for (let i = 1; i < 7; i++) {
+		const p = await context.newPage();
+		watch(p, bad);
+		await p.goto(url);
+		await ready(p);
+		tabs.push(p);
+	}
+	assert.equal(fake.streams.size, 1);
+	fake.flow(['/usr/bin/seven', 1000], ['seven.example', 'seven.example', '192.0.2.7', 'FR', null]);
+	for (const p of tabs) {
+		await p.bringToFront();
+		await row(p, 'seven').waitFor();
+	}
+}));
+
+test('the daemon restarts: said so, and it goes on', { skip }, () => story({}, async ({ page, fake }) => {
+	fake.down = true;
+	fake.restart();
+	await page.waitForSelector('.banner');
+	assert.equal(await rows(page).count(), 5); // the last data stay
+	fake.down = false;
+	fake.flow(['/usr/bin/after', 1000], ['after.example', 'after.example', '192.0.2.8', 'FR', null]);
+	await page.waitForSelector('[data-link=live]', { timeout: 15000 });
+	await row(page, 'after').waitFor();
+}));
+
+test('10,000 rows, 500 changes a second', { skip }, () => story({ many: 10000, rate: 500 }, async ({ page }) => {
+	await page.waitForFunction(() => document.querySelectorAll('.body [role=row]').length > 10);
+	await page.focus('.tree .scroll');
+	for (let i = 0; i < 3; i++) // a few programs wide open
+		for (const key of ['Home', 'ArrowRight', 'ArrowDown', 'ArrowRight'])
+			await page.keyboard.press(key);
+	await page.fill('.search', 'host-');
+	await page.waitForFunction(() => Number(document.querySelector('[role=treegrid]').ariaRowCount) > 10000);
+	const heap = () => page.evaluate(() => performance.memory.usedJSHeapSize / 1e6);
+	await page.evaluate(() => performance.clearMeasures());
+	const begin = await heap();
+	await new Promise(r => setTimeout(r, Number(process.env.LOAD_MS ?? 6000)));
+	const p95 = await page.evaluate(() => Object.fromEntries(['render', 'sort'].map(n => {
+		const all = performance.getEntriesByName(n).map(e => e.duration).sort((a, b) => a - b);
+		return [n, { n: all.length, p95: all[Math.floor(all.length * 0.95)] }];
+	})));
+	console.log(`10,000 rows: render p95 ${p95.render.p95?.toFixed(1)} ms of ${p95.render.n}, sort p95 ` +
+		`${p95.sort.p95?.toFixed(1)} ms, heap ${begin.toFixed(0)} -> ${(await heap()).toFixed(0)} MB`);
+	assert.ok(await rows(page).count() < 60);
+	assert.ok(p95.render.p95 < 100, 'a render is far too slow');
+}));
+
+for (const colorScheme of ['light', 'dark'])
+	for (const width of [1280, 400])
+		test(`no violation of accessibility: ${colorScheme}, ${width} px`, { skip }, () => story({},
+			async ({ page }) => {
+				await row(page, 'firefox').click();
+				await page.focus('.tree .scroll');
+				await page.keyboard.press('ArrowRight');
+				await page.waitForTimeout(1200);
+				assert.deepEqual(await axe(page), []);
+				if (docs) {
+					mkdirSync(docs, { recursive: true });
+					await page.screenshot({ path: join(docs, `now-${width}-${colorScheme}.png`) });
+				}
+				assert.ok(await page.evaluate(() =>
+					document.documentElement.scrollWidth <= innerWidth), 'it scrolls sideways');
+				await page.keyboard.press('Enter');
+				await page.keyboard.press('d');
+				await page.waitForSelector('dialog[open]');
+				assert.deepEqual(await axe(page), []);
+				await page.keyboard.press('Escape');
+				for (const name of ['Rules', 'Health']) {
+					await page.locator('nav button', { hasText: name }).click();
+					assert.deepEqual(await axe(page), []);
+				}
+			}, { colorScheme, viewport: { width, height: 800 } }));
+
+test('small enough', { skip: skip || false }, () => {
+	const size = Object.fromEntries(readdirSync(join(DIST, 'assets')).filter(f => f.endsWith('.gz'))
+		.map(f => [f, readFileSync(join(DIST, 'assets', f)).length]));
+	const sum = test => Object.entries(size).filter(([f]) => test(f)).reduce((n, [, s]) => n + s, 0);
+	const first = sum(f => !f.startsWith('map-')), map = sum(f => f.startsWith('map-'));
+	console.log(`first load ${first} bytes compressed, map ${map}`);
+	assert.ok(first <= 70000 && map <= 70000);
+	assert.ok(top);
+});

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A browser for the tests, and what every page is held to: no message of a broken
+// content security policy, no uncaught error.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const top = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const need = createRequire(join(top, 'web/dashboard/package.json'));
+export const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
+export const missing = !chromium ? 'no chromium here'
+	: !existsSync(join(top, 'web/dashboard/node_modules/playwright-core')) ? 'npm ci was not run' : null;
+
+export async function launch() {
+	return need('playwright-core').chromium.launch({ executablePath: chromium,
+		args: ['--no-sandbox', '--enable-precise-memory-info'] });
+}
+
+export const axeSource = () => need('axe-core').source;
+
+export async function open(browser, url, options = {}) {
+	const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+	const page = await context.newPage(), bad = [];
+	watch(page, bad);
+	if (url)
+		await page.goto(url);
+	return { context, page, bad };
+}
+
+export function watch(page, bad) {
+	page.on('console', m => m.type() === 'error' &&
+		!/Failed to load resource|ERR_|MIME type/.test(m.text()) && bad.push(m.text()));
+	page.on('pageerror', e => bad.push(e.message));
+}
+
+export const ready = page => page.waitForSelector('[data-link=live]', { timeout: 15000 });
+export const rows = page => page.locator('.body [role=row]');
+export const row = (page, text) => rows(page).filter({ has: page.locator('.label', { hasText: text }) }).first();
+
+export async function until(what, test, ms = 8000) {
+	const end = Date.now() + ms;
+	for (;;) {
+		if (await test())
+			return;
+		if (Date.now() > end)
+			assert.fail(`never: ${what}`);
+		await new Promise(r => setTimeout(r, 50));
+	}
+}
+
+// a violation in one line
+export async function axe(page) {
+	await page.evaluate(axeSource());
+	const r = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+	return r.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.target.join(' ')).slice(0, 3).join('; ')}` +
+		` ${v.nodes[0].any[0]?.message ?? ''}`);
+}
