@@ -125,10 +125,20 @@ static int idle_conntrack(void *ctx)
 	return ct_delete(i->g->conf.instance, i->actor, NULL, 0, 0);
 }
 
+static void idle_take(struct idle *i);
+
+/* A query of theirs that was under way, or a review, may have told the kernel something
+ * since: then it is taken back too. The next who gets the number must inherit nothing. */
 static void idle_gone(void *ctx, int r)
 {
 	struct idle *i = ctx;
+	const struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
 
+	if (r >= 0 && (grant_of(i->g->book, i->actor) || a->out || a->in || a->local ||
+			      a->factory)) {
+		idle_take(i);
+		return;
+	}
 	if (r >= 0)
 		who_actor_free(i->g->parts.who, i->actor);
 	free(i);
@@ -145,21 +155,26 @@ static void idle_taken(void *ctx, int r)
 /* nobody bears the number any more: everything that speaks of it goes, then it is free */
 void gate_actor_idle(void *gate, const struct program *p)
 {
-	struct gate *g = gate;
-	struct actor_state *a = &g->actors[p->actor & ACTOR_MASK];
 	struct idle *i = calloc(1, sizeof(*i));
 
 	if (!i)
 		return;
-	i->g = g;
+	i->g = gate;
 	i->actor = p->actor;
-	i->b = batch_new(g);
-	grant_each_of(g->book, p->actor, drop_grant, i);
-	tell_map(i->b, NFT_ACTOR, p->actor, &a->out, VERDICT_NONE);
-	tell_map(i->b, NFT_INBOUND, p->actor, &a->in, VERDICT_NONE);
-	tell_map(i->b, NFT_LOCAL_NO, p->actor, &a->local, VERDICT_NONE);
+	idle_take(i);
+}
+
+static void idle_take(struct idle *i)
+{
+	struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
+
+	i->b = batch_new(i->g);
+	grant_each_of(i->g->book, i->actor, drop_grant, i);
+	tell_map(i->b, NFT_ACTOR, i->actor, &a->out, VERDICT_NONE);
+	tell_map(i->b, NFT_INBOUND, i->actor, &a->in, VERDICT_NONE);
+	tell_map(i->b, NFT_LOCAL_NO, i->actor, &a->local, VERDICT_NONE);
 	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++) {
-		struct nft_element el = { .set = NFT_FACTORY, .actor = p->actor,
+		struct nft_element el = { .set = NFT_FACTORY, .actor = i->actor,
 			.factory = c };
 
 		if (a->factory >> c & 1)

@@ -270,11 +270,12 @@ static void judged(struct pass *p)
 	const struct program *who = asker_program(p);
 	struct batch *b;
 
-	if (p->mode != p->g->mode) {
-		pass_forget_answer(p); /* paused, resumed or blocked while it was asked */
+	if (p->generation != p->g->generation) {
+		pass_forget_answer(p); /* other rules or another mode since it was asked */
 		may_ask(p);
 		return;
 	}
+	p->actor = who->actor; /* the number may be another program's by now */
 	judge(p, who);
 	if (p->f.verdict != VERDICT_ALLOW || p->outside || p->nopen == 0) {
 		finish(p);

@@ -339,6 +339,11 @@ void grant_each_of(struct grant_book *b, uint32_t actor,
 	}
 }
 
+bool grant_of(const struct grant_book *b, uint32_t actor)
+{
+	return b->of[actor & ACTOR_MASK].n > 0;
+}
+
 size_t grant_count(const struct grant_book *b)
 {
 	return b->table.count;

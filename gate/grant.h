@@ -77,6 +77,8 @@ void grant_each(struct grant_book *b, void (*each)(void *ctx, struct grant *g), 
 /* safe against removal of the grant that each() is given */
 void grant_each_of(struct grant_book *b, uint32_t actor,
 	void (*each)(void *ctx, struct grant *g), void *ctx);
+/* does this number have any grant? */
+bool grant_of(const struct grant_book *b, uint32_t actor);
 size_t grant_count(const struct grant_book *b);
 
 /* does another grant in the kernel want this element of g too? g may be out of the book */

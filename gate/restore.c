@@ -9,15 +9,21 @@
 #include <errno.h>
 #include <string.h>
 
-static void restore_grant(struct gate *g, const struct nft_element *el, int64_t now_ms)
+/* what has no room in the book must not stand in the kernel either */
+static void restore_grant(struct gate *g, struct batch *b, const struct nft_element *el,
+	int64_t now_ms)
 {
 	struct grant *evicted, *gr = grant_get(g->book, el->actor, &el->addr, el->name,
 		&evicted);
 
-	if (evicted)
+	if (evicted) {
+		batch_take_grant(b, g, evicted);
 		grant_discard(evicted);
-	if (!gr || gr->shape.n == GRANT_ELEMENTS_MAX)
+	}
+	if (!gr || gr->shape.n == GRANT_ELEMENTS_MAX) {
+		batch_take(b, el);
 		return;
+	}
 	gr->shape.at[gr->shape.n++] = (struct grant_element){ .set = (uint8_t)el->set,
 		.proto = el->proto, .port = el->port };
 	gr->in_kernel = true;
@@ -27,6 +33,7 @@ static void restore_grant(struct gate *g, const struct nft_element *el, int64_t 
 
 void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 {
+	struct batch *b = batch_new(g);
 	int64_t now_ms = clock_boot_ms();
 
 	for (size_t i = 0; i < n; i++) {
@@ -52,9 +59,10 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 		case NFT_BLOCKED:
 			break;
 		default:
-			restore_grant(g, el, now_ms);
+			restore_grant(g, b, el, now_ms);
 		}
 	}
+	batch_send(b, NULL, NULL);
 }
 
 struct list {
