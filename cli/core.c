@@ -742,6 +742,7 @@ static void close_all(struct core *c)
 {
 	for (unsigned i = 0; i < c->nlisteners; i++)
 		listener_close(c->listeners[i]);
+	db_close(c->db); /* its last answers go to the book, and by it to the gate */
 	book_close(c->book);
 	filter_close(c->filter);
 	serve_close(c->serve);
@@ -756,7 +757,6 @@ static void close_all(struct core *c)
 	diag_close(c->diag);
 	resolver_close(c->resolver);
 	seen_close(c->seen);
-	db_close(c->db);
 	atlas_close(c->atlas);
 	uv_walk(&c->loop, close_handle, NULL);
 	uv_run(&c->loop, UV_RUN_DEFAULT);

@@ -411,6 +411,7 @@ static int command_run(const struct run *r)
 	while (waitpid(command, &status, 0) < 0)
 		if (errno != EINTR)
 			return EXIT_CANNOT;
+	command = 0; /* its pid may be another's from now on */
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

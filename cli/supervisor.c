@@ -144,6 +144,7 @@ static void child_start(struct supervisor *s, struct child *c)
 		if (getppid() != ours)
 			_exit(1); /* it died before we could say so */
 		prctl(PR_SET_NAME, c->name);
+		signal(SIGHUP, SIG_IGN); /* until the core listens: it reads all then anyway */
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		close(s->signals);
