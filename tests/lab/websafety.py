@@ -95,7 +95,7 @@ want("oversized", 413, ask("POST", "/api/v1/rules", "x" * 70000, Cookie=cookie, 
 want("unknown path", 404, ask("GET", "/etc/passwd", Cookie=cookie))
 want("localhost", 200, ask("GET", "/api/v1/me", host=f"localhost:{PORT}", Cookie=cookie))
 
-idle = [socket.create_connection(("127.0.0.1", PORT), 5) for _ in range(100)]
+idle = [socket.create_connection(("127.0.0.1", PORT), 5) for _ in range(1000)]
 want("amid idle connections", 200, ask("GET", "/api/v1/me", Cookie=cookie))
 for s in idle:
     s.close()
