@@ -358,6 +358,11 @@ static bool acct_write(char v)
 	return fd >= 0 && write(fd, &v, 1) == 1;
 }
 
+static void acct_path(const struct conf *c, char out[static PATH_MAX])
+{
+	snprintf(out, PATH_MAX, "%s/conntrack-acct", c->state_dir);
+}
+
 /* what it was before us is kept over a fall, so that the end puts the right thing back */
 static void acct_keep(struct held *h)
 {
@@ -366,8 +371,8 @@ static void acct_keep(struct held *h)
 	size_t len;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/conntrack-acct", h->conf->state_dir);
-	if (h->after_fall && io_read_file(path, 8, &text, &len) == 0 && len > 0) {
+	acct_path(h->conf, path);
+	if (io_read_file(path, 8, &text, &len) == 0 && len > 0) {
 		h->accounting_was = text[0];
 		return;
 	}
@@ -376,6 +381,20 @@ static void acct_keep(struct held *h)
 		io_write_all(fd, &h->accounting_was, 1);
 		close(fd);
 	}
+}
+
+void held_accounting_back(const struct conf *c)
+{
+	char path[PATH_MAX];
+	auto_free char *text = NULL;
+	size_t len;
+
+	acct_path(c, path);
+	if (io_read_file(path, 8, &text, &len) < 0)
+		return;
+	if (len > 0 && text[0] == '0')
+		acct_write('0');
+	unlink(path);
 }
 
 static void open_accounting(struct held *h)
@@ -467,8 +486,8 @@ void held_close(struct held *h, bool down)
 		who_close(h->who, down);
 	if (h->ipv6 && down)
 		route_remove(&h->instance);
-	if (h->accounting && h->accounting_was == '0')
-		acct_write('0');
+	if (h->accounting && down)
+		held_accounting_back(h->conf);
 	pair_close(h->private4);
 	pair_close(h->private6);
 	pair_close(h->ready);

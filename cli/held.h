@@ -44,6 +44,9 @@ int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max
 /* down: take table, links and routes away (else they stay where the kernel can keep them) */
 void held_close(struct held *h, bool down);
 
+/* conntrack counts again as it did before us, if that is known; for down, too */
+void held_accounting_back(const struct conf *conf);
+
 /* the core: runs until told to stop; the exit status of its process */
 int core_main(struct held *h);
 

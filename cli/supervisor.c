@@ -425,5 +425,6 @@ int supervisor_down(const struct conf *conf, char *why, size_t why_max)
 	}
 	close(fd);
 	route_remove(&i);
+	held_accounting_back(conf);
 	return first;
 }
