@@ -178,6 +178,11 @@ static int send_message(struct channel *c, enum link_type type, uint32_t seq,
 	return -EAGAIN;
 }
 
+int channel_tell(struct channel *c, enum link_type type, const void *body)
+{
+	return send_message(c, type, 0, body);
+}
+
 static void on_closed(uv_handle_t *h)
 {
 	struct channel *c = h->data;

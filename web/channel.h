@@ -40,6 +40,8 @@ void channel_close(struct channel *c); /* NULL is fine; calls under way are told
  * too many calls wait; then done is not called */
 int channel_ask(struct channel *c, enum link_type type, const void *body,
 	struct channel_call *call);
+/* says something that has no answer; -EAGAIN: the core takes nothing now */
+int channel_tell(struct channel *c, enum link_type type, const void *body);
 uint64_t channel_bad(const struct channel *c); /* messages dropped as malformed */
 
 #endif

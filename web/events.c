@@ -149,6 +149,51 @@ static void tell_changed(struct events *e, const char *what)
 	}
 }
 
+static bool all_flows(const struct stream *s)
+{
+	return s->topics & TOPIC_FLOWS && !s->filter.program && !s->filter.name &&
+		!s->filter.by_verdict;
+}
+
+unsigned events_watchers(const struct events *e)
+{
+	unsigned n = 0;
+
+	for (const struct stream *s = e->streams; s; s = s->next)
+		n += (s->topics & TOPIC_FLOWS) != 0;
+	return n;
+}
+
+static char *counts_json(const struct link_bytes *b)
+{
+	json_t *items = json_array(), *o;
+	char *text;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		json_array_append_new(items,
+			json_pack("{s:I, s:I, s:I}", "id", (json_int_t)b->at[i].id, "rx",
+				(json_int_t)b->at[i].rx, "tx", (json_int_t)b->at[i].tx));
+	o = json_pack("{s:o}", "items", items);
+	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	json_decref(o);
+	return text;
+}
+
+void events_counts(struct events *e, const struct link_bytes *b)
+{
+	auto_free char *json = NULL;
+
+	e->number++;
+	for (struct stream *s = e->streams; s; s = s->next) {
+		if (!all_flows(s))
+			continue;
+		if (!json)
+			json = counts_json(b);
+		if (json)
+			put_event(s, "flows", json);
+	}
+}
+
 void events_rules(struct events *e)
 {
 	tell_changed(e, "rules");

@@ -2,6 +2,7 @@
  * events.h - the live stream: Server-Sent Events (WHATWG HTML 9.2) to those who listen.
  *
  * Events: hello {boot, core}, query, flow (the API's objects; a flow again when it changed),
+ *         flows {items: [{id, rx, tx}]} (counters of live flows that moved),
  *         notice (the query or flow that is a program's first contact ever),
  *         rules {}, filter {} (they changed: read them again), resync {} (something was lost: read
  *         again). An id is BOOT-NUMBER.
@@ -44,6 +45,9 @@ int events_listen(struct events *e, const struct events_want *want,
 	struct http_stream **out);
 void events_hello(struct events *e, uint64_t boot, bool running); /* to everybody */
 void events_flow(struct events *e, const struct link_flow *f);
+/* to those who listen to all connections, not to a filtered few */
+void events_counts(struct events *e, const struct link_bytes *b);
+unsigned events_watchers(const struct events *e); /* how many listen to connections */
 void events_rules(struct events *e);
 void events_filter(struct events *e);
 void events_end(struct events *e); /* lets every stream end */

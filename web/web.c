@@ -17,10 +17,14 @@
 #include <sys/prctl.h>
 #include <uv.h>
 
+enum { WATCH_MS = 500 };
+
 struct web {
 	uv_loop_t loop;
 	uv_signal_t term;
+	uv_timer_t watch;
 	bool signals;
+	unsigned watchers; /* as the core was told */
 	struct api api;
 	struct window *window;
 	struct channel *channel;
@@ -36,6 +40,7 @@ static void on_hello(void *ctx, uint64_t boot)
 	struct web *w = ctx;
 
 	w->api.boot = boot;
+	w->watchers = 0; /* a new core starts with nobody */
 	window_boot(w->window, boot);
 	events_hello(w->events, boot, true);
 }
@@ -61,6 +66,17 @@ static void on_counts(void *ctx, const struct link_bytes *b)
 
 	for (uint32_t i = 0; i < b->n; i++)
 		window_counted(w->window, &b->at[i]);
+	events_counts(w->events, b);
+}
+
+/* the core reads counters every second only while somebody looks */
+static void on_watch(uv_timer_t *t)
+{
+	struct web *w = t->data;
+	struct link_watchers now = { events_watchers(w->events) };
+
+	if (now.n != w->watchers && channel_tell(w->channel, LINK_WATCHERS, &now) == 0)
+		w->watchers = now.n;
 }
 
 static void on_gone(void *ctx)
@@ -129,7 +145,14 @@ static int open_parts(struct web *w, const struct web_conf *conf)
 		r = uv_signal_init(&w->loop, &w->term);
 	if (r < 0)
 		return r;
+	r = uv_timer_init(&w->loop, &w->watch);
+	if (r < 0) {
+		uv_close((uv_handle_t *)&w->term, NULL);
+		return r;
+	}
 	w->signals = true;
+	w->watch.data = w;
+	uv_timer_start(&w->watch, on_watch, WATCH_MS, WATCH_MS);
 	w->api.window = w->window;
 	w->api.channel = w->channel;
 	w->api.events = w->events;
@@ -148,8 +171,10 @@ static void close_parts(struct web *w)
 	for (unsigned i = 0; i < WEB_TCP_MAX; i++)
 		http_close(w->tcp[i]);
 	events_close(w->events);
-	if (w->signals)
+	if (w->signals) {
 		uv_close((uv_handle_t *)&w->term, NULL);
+		uv_close((uv_handle_t *)&w->watch, NULL);
+	}
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&w->loop);
 	window_free(w->window);
