@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "db/read.h"
 #include "db/store.h"
 
 #include <dirent.h>
@@ -579,6 +580,130 @@ static void rights_of_the_file(void **state)
 	}
 }
 
+static void count_row(void *ctx, const struct read_row *row)
+{
+	int64_t *last = ctx;
+
+	assert_true(!*last || row->id < *last); /* newest first */
+	*last = row->id;
+	assert_string_equal(row->path, "/usr/bin/curl");
+	assert_string_equal(row->rule_text, "a rule");
+	assert_string_equal(row->country, "NL");
+	assert_int_equal(row->flow.rx, 10);
+}
+
+/* page by page; how many there were in all */
+static int count_rows(struct history_read *r, const struct read_filter *f)
+{
+	int64_t before = 0, last = 0, next;
+	int n = 0;
+
+	do {
+		int64_t at = last;
+
+		assert_int_equal(read_rows(r, f, before, 1, count_row, &last, &next), 0);
+		n += last != at;
+		before = next;
+	} while (next);
+	return n;
+}
+
+static void rows_by_filter(void **state)
+{
+	static const struct addr here = { 4, { 192, 0, 2, 1 } }, there = { 4, { 1 } };
+	const int64_t day = (int64_t)DAY_S * 1000, now = now_s * 1000;
+	const struct {
+		const char *why;
+		struct read_filter f;
+		int want;
+	} cases[] = {
+		{ "all", { .program = NULL }, 30 },
+		{ "path", { .program = "/usr/bin/curl" }, 30 },
+		{ "last part", { .program = "curl" }, 30 },
+		{ "half a last part", { .program = "url" }, 0 },
+		{ "host", { .name = "host1.day2.example" }, 1 },
+		{ "domain", { .name = ".day2.example" }, 10 },
+		{ "star", { .name = "*.day2.example" }, 10 },
+		{ "below a domain", { .name = ".host1.day2.example" }, 1 },
+		{ "above domains", { .name = ".example" }, 30 },
+		{ "unknown host", { .name = "other.example" }, 0 },
+		{ "address", { .addr = &here }, 30 },
+		{ "another address", { .addr = &there }, 0 },
+		{ "country", { .country = "NL" }, 30 },
+		{ "another country", { .country = "DE" }, 0 },
+		{ "verdict", { .by_verdict = true, .verdict = VERDICT_ALLOW }, 30 },
+		{ "refused", { .by_verdict = true, .verdict = VERDICT_DENY }, 0 },
+		{ "from", { .from_ms = now - day }, 20 },
+		{ "to", { .to_ms = now - day }, 10 },
+		{ "span", { .from_ms = now - day, .to_ms = now }, 10 },
+		{ "several", { .program = "curl", .name = ".day2.example", .country = "NL" },
+			10 },
+	};
+	struct place *p = *state;
+	struct store *s = store(p);
+	struct history_read *r;
+	char why[256];
+
+	write_days(s, 3, 10);
+	assert_int_equal(read_open(p->file, why, sizeof(why), &r), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(count_rows(r, &cases[i].f), cases[i].want);
+	}
+	read_close(r);
+	store_close(s);
+}
+
+struct totals {
+	uint64_t rx, n;
+};
+
+static void add_total(void *ctx, const struct read_sum *sum)
+{
+	struct totals *t = ctx;
+
+	t->rx += sum->rx;
+	t->n++;
+}
+
+static void sums_over_spans(void **state)
+{
+	const int64_t day = (int64_t)DAY_S * 1000, now = now_s * 1000;
+	const struct {
+		const char *why;
+		struct read_filter f;
+		uint64_t want;
+	} cases[] = {
+		{ "all", { .to_ms = now + day }, 3000 },
+		{ "some days", { .from_ms = now - 9 * day, .to_ms = now - day + 60000 }, 900 },
+		{ "one minute", { .from_ms = now, .to_ms = now + 60000 }, 100 },
+		{ "program", { .program = "curl", .to_ms = now + day }, 3000 },
+		{ "country", { .country = "NL", .to_ms = now + day }, 3000 },
+		{ "another", { .country = "DE", .to_ms = now + day }, 0 },
+		{ "refused", { .by_verdict = true, .verdict = VERDICT_DENY,
+			.to_ms = now + day }, 0 },
+	};
+	struct place *p = *state;
+	struct store *s = store(p);
+	struct history_read *r;
+	char why[256];
+
+	write_days(s, 30, 10);
+	assert_int_equal(read_open(p->file, why, sizeof(why), &r), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		for (int by = READ_BY_TIME; by <= READ_BY_COUNTRY; by++) {
+			struct totals t = { 0 };
+
+			print_message("%s, %d\n", cases[i].why, by);
+			assert_int_equal(read_sums(r, (enum read_by)by, &cases[i].f, 60,
+				add_total, &t), 0);
+			assert_int_equal(t.rx, cases[i].want);
+		}
+	}
+	read_close(r);
+	store_close(s);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -596,6 +721,8 @@ int main(void)
 		TEST(corrupt_while_in_use),
 		TEST(locked_by_another),
 		TEST(rights_of_the_file),
+		TEST(rows_by_filter),
+		TEST(sums_over_spans),
 		TEST(kill_nine_fifty_times),
 		TEST(full_disk),
 	};
