@@ -210,6 +210,38 @@ static int read_asn(struct reader *r, const char *value)
 	return read_path(r->c->geo_asn, value);
 }
 
+/* 0: no history at all */
+static int read_keep(struct reader *r, const char *value)
+{
+	if (strcmp(value, "0") == 0) {
+		r->c->history_keep_s = 0;
+		return 0;
+	}
+	return text_duration_s(value, &r->c->history_keep_s) < 0 ||
+		r->c->history_keep_s < 60 || r->c->history_keep_s > CONF_KEEP_MAX_S ? -EINVAL : 0;
+}
+
+static int read_max_size(struct reader *r, const char *value)
+{
+	uint64_t v;
+
+	if (text_size(value, &v) < 0 || v < 1000000 || v > 1000000000000u)
+		return -EINVAL;
+	r->c->history_max = v;
+	return 0;
+}
+
+static int read_queries(struct reader *r, const char *value)
+{
+	static const char *const words[] = { "refused", "all", "none" };
+	unsigned v;
+
+	if (one_of(value, words, 3, &v) < 0)
+		return -EINVAL;
+	r->c->history_queries = (enum conf_queries)v;
+	return 0;
+}
+
 static int read_group(struct reader *r, const char *value)
 {
 	return *value && text_copy(r->c->group, sizeof(r->c->group), value) ? 0 : -EINVAL;
@@ -268,8 +300,9 @@ static const struct key keys[] = {
 	{ "geo", "country", false, read_country, "an absolute path" },
 	{ "geo", "city", false, read_city, "an absolute path" },
 	{ "geo", "asn", false, read_asn, "an absolute path" },
-	{ "history", "keep", false, NULL, "" },
-	{ "history", "max-size", false, NULL, "" },
+	{ "history", "keep", false, read_keep, "1m to 3650d, or 0 for no history" },
+	{ "history", "max-size", false, read_max_size, "1MB to 1TB" },
+	{ "history", "queries", false, read_queries, "refused, all or none" },
 	{ "history", "export", false, NULL, "" },
 	{ "web", "listen", true, read_web_listen, "a loopback address[:port], or none" },
 	{ "web", "group", false, read_group, "a group's name" },
@@ -289,6 +322,8 @@ void conf_default(struct conf *out)
 		.default_in = VERDICT_ALLOW,
 		.log = LOG_INFO,
 		.cache_size = 32000000,
+		.history_keep_s = 90 * 86400,
+		.history_max = 1000000000,
 		.group = "scupper",
 	};
 }

@@ -18,6 +18,11 @@ enum {
 	CONF_TEXT_MAX = 1 << 20,
 };
 
+enum { CONF_KEEP_MAX_S = 3650 * 86400 };
+
+/* which queries leave a row in the history */
+enum conf_queries { QUERIES_REFUSED, QUERIES_ALL, QUERIES_NONE };
+
 enum conf_refusal { REFUSE_NXDOMAIN, REFUSE_ZERO, REFUSE_REFUSED };
 
 struct conf_at {
@@ -43,6 +48,10 @@ struct conf {
 	uint64_t cache_size;
 	/* [geo]: "": the usual places */
 	char geo_country[CONF_PATH_MAX], geo_city[CONF_PATH_MAX], geo_asn[CONF_PATH_MAX];
+	/* [history] */
+	int64_t history_keep_s; /* 0: none */
+	uint64_t history_max;
+	enum conf_queries history_queries;
 	/* [web] */
 	char group[64];
 	char users[512]; /* names or numbers, by blanks or commas */

@@ -15,6 +15,7 @@
 #include "cli/book.h"
 #include "cli/filter.h"
 #include "cli/held.h"
+#include "cli/keeper.h"
 #include "cli/seen.h"
 #include "cli/serve.h"
 #include "gate/gate.h"
@@ -56,6 +57,7 @@ struct core {
 	struct seen *seen;
 	struct atlas *atlas;
 	struct serve *serve;
+	struct keeper *keeper;
 	struct resolver *resolver;
 	struct diag *diag;
 	struct basic *basic;
@@ -187,6 +189,7 @@ static void on_flow(void *ctx, const struct flow *f, const struct program *p,
 	told.first = ours && seen_first(c->seen, p->path, p->uid);
 	if (c->serve)
 		serve_flow(c->serve, &told, p, process);
+	keeper_flow(c->keeper, &told, p, gate_rules(c->gate));
 }
 
 static void on_rules(void *ctx, struct ruleset *rs)
@@ -452,6 +455,7 @@ static void on_status(void *ctx, struct link_status *out)
 	out->accounting = h->accounting;
 	status_counters(c, out);
 	status_upstreams(c, out);
+	keeper_status(c->keeper, out);
 }
 
 /* --- building, in order ------------------------------------------------------------------ */
@@ -485,6 +489,7 @@ static int open_store(struct core *c)
 		c->db = NULL;
 		log_error("own rules are not available: %s", strerror(-r));
 	}
+	c->keeper = keeper_open(&c->loop, c->held->conf);
 	return 0;
 }
 
@@ -626,8 +631,11 @@ static int open_link(struct core *c)
 	struct serve_calls calls = { .ctx = c, .status = on_status, .rules = on_get_rules,
 		.rule_add = on_rule_add, .rule_remove = on_rule_remove,
 		.rule_change = on_rule_change, .filter = on_filter, .where = on_where };
+	int r;
 
-	return serve_open(&c->loop, c->held->link_core, &calls, &c->serve);
+	r = serve_open(&c->loop, c->held->link_core, &calls, &c->serve);
+	keeper_serve(c->keeper, c->serve);
+	return r;
 }
 
 static int listen_on(struct core *c, const int fds[2], listener_take take)
@@ -745,6 +753,7 @@ static void close_all(struct core *c)
 	db_close(c->db); /* its last answers go to the book, and by it to the gate */
 	book_close(c->book);
 	filter_close(c->filter);
+	keeper_serve(c->keeper, NULL);
 	serve_close(c->serve);
 	c->serve = NULL;
 	nflog_close(c->nflog);
@@ -756,6 +765,7 @@ static void close_all(struct core *c)
 	gate_close(c->gate);
 	diag_close(c->diag);
 	resolver_close(c->resolver);
+	keeper_close(c->keeper);
 	seen_close(c->seen);
 	atlas_close(c->atlas);
 	uv_walk(&c->loop, close_handle, NULL);

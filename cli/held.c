@@ -6,6 +6,7 @@
  * CAP_SYS_ADMIN (to mount bpffs if it is missing), CAP_NET_BIND_SERVICE.
  */
 #include "cli/held.h"
+#include "cli/keeper.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -462,6 +463,7 @@ int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max
 		return r;
 	if (h->who)
 		open_accounting(h);
+	keeper_prepare(conf);
 	r = open_listeners(h, why, why_max);
 	if (r == 0)
 		r = open_control(h, why, why_max);

@@ -277,6 +277,7 @@ static void configure(struct run *r)
 	text_copy(c->scope, sizeof(c->scope), r->scope);
 	c->default_out = r->def == VERDICT_NONE ? usual : r->def;
 	c->closed = false;
+	c->history_keep_s = 0; /* the report is all that stays */
 	c->listen_none = true;
 	c->log = LOG_WARNING;
 }

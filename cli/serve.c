@@ -43,6 +43,7 @@ struct serve {
 	struct link_program *programs; /* by number, what was told */
 	struct link_flow *recent;
 	size_t nrecent, next_recent;
+	struct link_history history;
 	struct use uses[4096];         /* hits by rule, hashed; a collision shares */
 };
 
@@ -201,6 +202,8 @@ static void tell_again(struct serve *s)
 	for (uint32_t n = 0; n <= ACTOR_MASK; n++)
 		if (s->told[n])
 			put_program(s, n);
+	if (s->history.ino)
+		serve_history(s, s->history.dev, s->history.ino);
 	for (size_t i = 0; i < s->nrecent; i++) {
 		struct link_any *m = message(LINK_FLOW, 0);
 
@@ -446,6 +449,14 @@ void serve_close(struct serve *s)
 	free(s->programs);
 	free(s->recent);
 	free(s);
+}
+
+void serve_history(struct serve *s, uint64_t dev, uint64_t ino)
+{
+	struct link_any *m = message(LINK_HISTORY, 0);
+
+	m->u.history = s->history = (struct link_history){ dev, ino };
+	put(s, m, false);
 }
 
 uint64_t serve_lost(const struct serve *s)

@@ -83,7 +83,7 @@ static int refused(const char *path, int r, struct text *why)
 }
 
 /* SQLite gives -wal and -shm the rights of the file itself: so make it before SQLite does */
-static int make_file(const char *path)
+int db_make_file(const char *path, gid_t group)
 {
 	auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	struct stat st;
@@ -92,12 +92,14 @@ static int make_file(const char *path)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
+	if (group != (gid_t)-1 && st.st_gid != group && fchown(fd, (uid_t)-1, group) < 0)
+		return -errno;
 	if ((st.st_mode & 07777) != 0640 && fchmod(fd, 0640) < 0)
 		return -errno;
 	return 0;
 }
 
-static int exec(sqlite3 *sql, const char *text)
+int db_exec(sqlite3 *sql, const char *text)
 {
 	return db_errno(sqlite3_exec(sql, text, NULL, NULL, NULL));
 }
@@ -132,28 +134,28 @@ static int check_whole(sqlite3 *sql)
 	return db_errno(r);
 }
 
-static int migrate_one(sqlite3 *sql, int from)
+static int migrate_one(sqlite3 *sql, const char *text, int to)
 {
 	char set[64];
-	int r = exec(sql, "BEGIN IMMEDIATE");
+	int r = db_exec(sql, "BEGIN IMMEDIATE");
 
 	if (r < 0)
 		return r;
-	snprintf(set, sizeof(set), "PRAGMA user_version = %d", from + 1);
-	r = exec(sql, migrations[from]);
+	snprintf(set, sizeof(set), "PRAGMA user_version = %d", to);
+	r = db_exec(sql, text);
 	if (r == 0)
-		r = exec(sql, set);
+		r = db_exec(sql, set);
 	if (r == 0)
-		r = exec(sql, "COMMIT");
+		r = db_exec(sql, "COMMIT");
 	if (r < 0)
 		sqlite3_exec(sql, "ROLLBACK", NULL, NULL, NULL);
 	return r;
 }
 
-static int migrate(sqlite3 *sql, const char *path, struct text *why)
+int db_migrate(sqlite3 *sql, const char *path, const char *const *steps, int now,
+	struct text *why)
 {
-	int now = (int)ARRAY_LEN(migrations), version = 0, r;
-	char touch[64];
+	int version = 0, r;
 
 	r = read_number(sql, "PRAGMA user_version", &version);
 	if (r < 0)
@@ -165,13 +167,22 @@ static int migrate(sqlite3 *sql, const char *path, struct text *why)
 		return -EPROTO;
 	}
 	for (; r == 0 && version < now; version++)
-		r = migrate_one(sql, version);
+		r = migrate_one(sql, steps[version], version + 1);
+	return r;
+}
+
+static int migrate(sqlite3 *sql, const char *path, struct text *why)
+{
+	int now = (int)ARRAY_LEN(migrations), r;
+	char touch[64];
+
+	r = db_migrate(sql, path, migrations, now, why);
 	if (r < 0)
 		return r;
 	/* a write, so that a full or read-only disk is known at start and not with the
 	 * first rule somebody makes */
 	snprintf(touch, sizeof(touch), "PRAGMA user_version = %d", now);
-	r = exec(sql, touch);
+	r = db_exec(sql, touch);
 	if (r != -ENOSPC)
 		return r;
 	refused(path, r, why); /* the rules that are there can be read: go on with them */
@@ -182,7 +193,7 @@ static int migrate(sqlite3 *sql, const char *path, struct text *why)
 static int open_once(const char *path, struct text *why, sqlite3 **out)
 {
 	sqlite3 *sql = NULL;
-	int r = make_file(path);
+	int r = db_make_file(path, (gid_t)-1);
 
 	if (r < 0)
 		return refused(path, r, why);
@@ -193,7 +204,7 @@ static int open_once(const char *path, struct text *why, sqlite3 **out)
 	if (r == 0)
 		r = db_errno(sqlite3_busy_timeout(sql, 2000));
 	if (r == 0)
-		r = exec(sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+		r = db_exec(sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 			" PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;");
 	if (r == 0)
 		r = check_whole(sql);
@@ -220,6 +231,17 @@ static int set_aside(const char *path, const char *ending, const char *stamp)
 	return rename(from, to) < 0 ? -errno : 0;
 }
 
+int db_set_aside(const char *path, const char *stamp)
+{
+	int r = set_aside(path, "", stamp);
+
+	if (r < 0)
+		return r;
+	set_aside(path, "-wal", stamp); /* most often there is none */
+	set_aside(path, "-shm", stamp);
+	return 0;
+}
+
 int db_file_open(const char *path, struct text *why, sqlite3 **out)
 {
 	char stamp[TEXT_TIME_MAX];
@@ -228,14 +250,12 @@ int db_file_open(const char *path, struct text *why, sqlite3 **out)
 	if (r != -EBADMSG)
 		return r;
 	text_time(clock_unix_ms(), stamp);
-	r = set_aside(path, "", stamp);
+	r = db_set_aside(path, stamp);
 	if (r < 0) {
 		text_addf(why, "%s: corrupt, and cannot be moved aside: %s", path,
 			strerror(-r));
 		return r;
 	}
-	set_aside(path, "-wal", stamp); /* most often there is none */
-	set_aside(path, "-shm", stamp);
 	r = open_once(path, why, out);
 	if (r == 0)
 		text_addf(why, "%s: corrupt: moved to %s.corrupt-%s; own rules start empty",

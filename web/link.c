@@ -29,6 +29,8 @@ size_t link_size(uint16_t type)
 		return BODY(watchers);
 	case LINK_BYTES:
 		return BODY(bytes);
+	case LINK_HISTORY:
+		return BODY(history);
 	case LINK_STATUS:
 		return BODY(status);
 	case LINK_RULE:
@@ -133,6 +135,7 @@ static bool body_good(const struct link_any *m)
 	case LINK_FILTER:
 		return m->u.filter.mode <= FILTER_BLOCK;
 	case LINK_WATCHERS:
+	case LINK_HISTORY:
 		return true;
 	case LINK_BYTES:
 		return m->u.bytes.n <= LINK_BYTES_MAX;

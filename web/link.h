@@ -34,6 +34,7 @@ enum link_type {
 	LINK_FLOW,        /* struct link_flow: new, or again with the same id when it changed */
 	LINK_BYTES,       /* struct link_bytes: counters of live flows, once a second while
 			   * somebody watches */
+	LINK_HISTORY,     /* struct link_history: the file it is in now is another one */
 };
 
 enum { LINK_RULE_TEXT_MAX = 1024, LINK_WHO_MAX = 800, LINK_BODY_MAX = 8192 };
@@ -86,6 +87,10 @@ struct link_bytes {
 	uint32_t n;
 	uint32_t pad;
 	struct flow_count at[LINK_BYTES_MAX];
+};
+
+struct link_history {
+	uint64_t dev, ino; /* as stat(2) has them */
 };
 
 struct link_text {
@@ -171,6 +176,7 @@ struct link_any {
 		struct link_filter filter;
 		struct link_watchers watchers;
 		struct link_bytes bytes;
+		struct link_history history;
 		struct link_text text;
 		struct link_done done;
 		struct link_rule rule;
