@@ -7,140 +7,25 @@
  * Rights: drops to those of rights.c before anything else, because threads that exist keep
  * their own.
  */
-#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "cli/atlas.h"
-#include "cli/book.h"
-#include "cli/filter.h"
-#include "cli/held.h"
-#include "cli/keeper.h"
-#include "cli/seen.h"
-#include "cli/serve.h"
-#include "gate/gate.h"
-#include "nft/ct.h"
-#include "nft/nflog.h"
-#include "nft/nft.h"
-#include "resolver/listen.h"
-#include "resolver/resolver.h"
-#include "who/basic.h"
-#include "who/diag.h"
-#include "who/machine.h"
+#include "cli/parts.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
 enum {
 	WAITING_MAX = 20000,   /* queries under way in one listener */
-	LISTENERS_MAX = CONF_LISTEN_MAX + 2,
 	RESOLV_CHECK_MS = 5000,
 	COUNT_MS = 1000,
 	COUNT_IDLE_S = 5,
 	EXIT_BAD = 1,
 };
-
-struct core {
-	struct held *held;
-	uv_loop_t loop;
-	struct instance instance;
-	struct db *db;
-	struct book *book;
-	struct filter *filter;
-	struct seen *seen;
-	struct atlas *atlas;
-	struct serve *serve;
-	struct keeper *keeper;
-	struct resolver *resolver;
-	struct diag *diag;
-	struct basic *basic;
-	struct nft *nft;
-	struct ct *ct;
-	struct nflog *nflog;
-	struct gate *gate;
-	struct listener *listeners[LISTENERS_MAX];
-	unsigned nlisteners;
-	struct upstream upstreams[CONF_UPSTREAMS_MAX];
-	unsigned nupstreams;
-	struct timespec resolv_changed;
-	uv_signal_t term, hup;
-	uv_timer_t tick, rebuild, count;
-	unsigned unwatched; /* seconds since the counters were read */
-	bool adopted;
-};
-
-/* --- upstreams ------------------------------------------------------------------------- */
-
-static bool our_own(const struct core *c, const struct upstream *u)
-{
-	const struct conf *conf = c->held->conf;
-	static const struct addr usual = { 4, { 127, 0, 0, 53 } };
-
-	if (u->port != 53)
-		return false;
-	for (unsigned i = 0; i < conf->nlisten; i++)
-		if (addr_cmp(&conf->listen[i].addr, &u->addr) == 0)
-			return true;
-	return addr_cmp(&u->addr, &usual) == 0 && !conf->listen_none;
-}
-
-/* local: take servers on this machine too. One that asks through us would go in a circle, so
- * it comes last: behind systemd-resolved's stub, say, are the network's own servers. */
-static unsigned read_resolv(struct core *c, const char *path, bool local,
-	struct upstream *out)
-{
-	auto_free char *text = NULL;
-	struct upstream all[CONF_UPSTREAMS_MAX];
-	unsigned kept = 0;
-	size_t len;
-	int n;
-
-	if (io_read_file(path, 65536, &text, &len) < 0)
-		return 0;
-	n = upstream_parse_resolv_conf(text, all, CONF_UPSTREAMS_MAX);
-	for (int i = 0; i < n; i++)
-		if (!our_own(c, &all[i]) &&
-			(local || addr_zone(&all[i].addr) != ZONE_LOCALHOST))
-			out[kept++] = all[i];
-	return kept;
-}
-
-/* configured ones, else the system's own: behind systemd-resolved's stub are its servers */
-static void find_upstreams(struct core *c)
-{
-	static const char *const files[] = { "/etc/resolv.conf",
-		"/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf" };
-	const struct conf *conf = c->held->conf;
-	struct stat st;
-
-	c->nupstreams = 0;
-	for (unsigned i = 0; i < conf->nupstreams; i++)
-		c->upstreams[c->nupstreams++] = (struct upstream){ conf->upstreams[i].addr,
-			conf->upstreams[i].port };
-	for (size_t i = 0; i < 2 * ARRAY_LEN(files) && c->nupstreams == 0; i++)
-		c->nupstreams = read_resolv(c, files[i % ARRAY_LEN(files)],
-			i >= ARRAY_LEN(files), c->upstreams);
-	if (stat(files[0], &st) == 0)
-		c->resolv_changed = st.st_mtim;
-	if (c->nupstreams == 0)
-		log_error("no upstream server: none in [resolver] upstream= and none but "
-			  "ourselves in /etc/resolv.conf; every name will be SERVFAIL");
-}
-
-static bool upstream_public(const struct core *c)
-{
-	for (unsigned i = 0; i < c->nupstreams; i++)
-		if (addr_zone(&c->upstreams[i].addr) == ZONE_INTERNET)
-			return true;
-	return false;
-}
 
 /* every second while somebody looks, else now and then, so that totals are right */
 static void on_count(uv_timer_t *t)
@@ -164,15 +49,12 @@ static void on_counts(void *ctx, const struct flow_count *counts, unsigned n)
 static void on_tick(uv_timer_t *t)
 {
 	struct core *c = t->data;
-	struct stat st;
 
-	if (c->held->conf->nupstreams || stat("/etc/resolv.conf", &st) < 0)
+	if (!upstreams_stale(c->held->conf, &c->resolv_changed))
 		return;
-	if (st.st_mtim.tv_sec == c->resolv_changed.tv_sec &&
-		st.st_mtim.tv_nsec == c->resolv_changed.tv_nsec)
-		return;
-	find_upstreams(c);
+	c->nupstreams = upstreams_find(c->held->conf, c->upstreams, &c->resolv_changed);
 	resolver_upstreams_set(c->resolver, c->upstreams, c->nupstreams);
+	gate_upstream_public(c->gate, upstreams_public(c->upstreams, c->nupstreams));
 	log_info("/etc/resolv.conf changed: %u upstreams", c->nupstreams);
 }
 
@@ -267,195 +149,11 @@ static void on_table_lost(void *ctx)
 	uv_timer_start(&c->rebuild, on_rebuild, 0, 0);
 }
 
-struct change {
-	struct book_change book; /* first */
-	uint32_t id;
-};
-
-/* the kernel has it: what was asked for holds now */
-static void change_holds(void *ctx, int r)
-{
-	struct change *ch = ctx;
-	struct core *c = ch->book.ctx;
-
-	(void)r; /* what the kernel refused was logged by the review */
-	if (c->serve)
-		serve_done(c->serve, ch->book.seq, 0, ch->id, NULL);
-	free(ch);
-}
-
-static void change_done(struct book_change *b, int r, uint32_t id, const char *error)
-{
-	struct change *ch = container_of(b, struct change, book);
-	struct core *c = b->ctx;
-
-	ch->id = id;
-	if (r == 0) {
-		gate_after(c->gate, change_holds, ch);
-		return;
-	}
-	if (c->serve)
-		serve_done(c->serve, b->seq, r, id, error);
-	free(ch);
-}
-
-static struct book_change *change_new(struct core *c, uint32_t seq)
-{
-	struct change *ch = calloc(1, sizeof(*ch));
-
-	if (!ch) {
-		serve_done(c->serve, seq, -ENOMEM, 0, "no memory");
-		return NULL;
-	}
-	ch->book.done = change_done;
-	ch->book.ctx = c;
-	ch->book.seq = seq;
-	return &ch->book;
-}
-
-static void on_rule_add(void *ctx, const char *text, uint32_t seq)
-{
-	struct core *c = ctx;
-	struct book_change *ch = change_new(c, seq);
-
-	if (ch)
-		book_add(c->book, ch, text);
-}
-
-static void on_rule_remove(void *ctx, uint32_t id, uint32_t seq)
-{
-	struct core *c = ctx;
-	struct book_change *ch = change_new(c, seq);
-
-	if (ch)
-		book_remove(c->book, ch, id);
-}
-
-static void on_rule_change(void *ctx, uint32_t id, const char *text, uint32_t seq)
-{
-	struct core *c = ctx;
-	struct book_change *ch = change_new(c, seq);
-
-	if (ch)
-		book_replace(c->book, ch, id, text);
-}
-
-static void on_filter(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq)
-{
-	struct core *c = ctx;
-	struct book_change *ch = change_new(c, seq);
-	int r;
-
-	if (!ch)
-		return;
-	r = filter_set(c->filter, mode, until_s);
-	if (r < 0)
-		change_done(ch, r, 0, r == -EINVAL ? "that time is over already"
-						   : "it could not be kept: nothing changed");
-	else
-		gate_after(c->gate, change_holds, container_of(ch, struct change, book));
-}
-
 static const struct ruleset *on_get_rules(void *ctx)
 {
 	struct core *c = ctx;
 
 	return gate_rules(c->gate);
-}
-
-static void count_actor(void *ctx, const struct program *p)
-{
-	(void)p;
-	++*(uint64_t *)ctx;
-}
-
-static void status_counters(struct core *c, struct link_status *out)
-{
-	struct gate_stats g;
-	struct resolver_stats r;
-
-	gate_stats(c->gate, &g);
-	resolver_stats(c->resolver, &r);
-	out->queries = g.queries;
-	out->denied = g.denied;
-	out->cached = g.cached;
-	out->shared = r.shared;
-	out->kernel_failed = g.kernel_failed;
-	out->unknown = g.unknown;
-	out->outside = g.outside;
-	out->flows = g.flows;
-	out->refused = out->refusals = g.refused;
-	out->grants = g.grants;
-	out->events_lost = g.events_lost + (c->ct ? ct_lost(c->ct) : 0);
-	out->core_restarts = c->held->restarts;
-	if (c->held->who) {
-		struct who_stats w;
-
-		who_stats(c->held->who, &w);
-		who_each_actor(c->held->who, count_actor, &out->actors);
-		out->execs = w.execs;
-		out->ring_lost = w.ring_lost;
-	}
-}
-
-static void status_upstreams(struct core *c, struct link_status *out)
-{
-	struct upstream_state up[LINK_UPSTREAMS_MAX];
-	size_t n = resolver_upstreams(c->resolver, up, LINK_UPSTREAMS_MAX);
-
-	for (size_t i = 0; i < n; i++) {
-		struct link_upstream *l = &out->upstreams[out->nupstreams++];
-		char addr[ADDR_TEXT_MAX];
-
-		snprintf(l->name, sizeof(l->name),
-			up[i].up.addr.family == 6 ? "[%s]:%u" : "%s:%u",
-			addr_text(&up[i].up.addr, addr), up[i].up.port);
-		l->sent = up[i].sent;
-		l->failed = up[i].failed;
-		l->last_ok_ms = up[i].last_ok_ms;
-	}
-}
-
-static uint64_t rss_kb(void)
-{
-	size_t rss = 0;
-
-	return uv_resident_set_memory(&rss) == 0 ? rss / 1024 : 0;
-}
-
-static void on_status(void *ctx, struct link_status *out)
-{
-	struct core *c = ctx;
-	const struct held *h = c->held;
-	const struct conf *conf = h->conf;
-	char nss[MACHINE_TEXT_MAX];
-
-	text_copy(out->version, sizeof(out->version), PACKAGE_VERSION);
-	text_copy(out->instance, sizeof(out->instance), conf->instance);
-	text_copy(out->mode, sizeof(out->mode), conf->watch ? "watch" : "enforce");
-	out->filter = (uint8_t)filter_mode(c->filter);
-	out->filter_until_s = filter_until_s(c->filter);
-	text_copy(out->scope, sizeof(out->scope), conf->scope);
-	text_copy(out->when_down, sizeof(out->when_down), conf->closed ? "closed" : "open");
-	text_copy(out->default_out, sizeof(out->default_out),
-		verdict_text(conf->default_out));
-	text_copy(out->default_in, sizeof(out->default_in), verdict_text(conf->default_in));
-	out->uptime_s = (clock_unix_ms() - h->started_ms) / 1000;
-	out->bpf = h->who != NULL;
-	text_copy(out->why, sizeof(out->why), h->why);
-	out->table = c->nft && nft_present(&c->instance) > 0;
-	out->persist = out->table && conf->closed && nft_persists(c->nft);
-	text_copy(out->nss, sizeof(out->nss), machine_resolvers("", nss));
-	text_copy(out->rule_errors, sizeof(out->rule_errors), book_errors(c->book));
-	geo_file_text(atlas_geo(c->atlas), GEO_COUNTRY, out->geo_country,
-		sizeof(out->geo_country));
-	geo_file_text(atlas_geo(c->atlas), GEO_CITY, out->geo_city, sizeof(out->geo_city));
-	geo_file_text(atlas_geo(c->atlas), GEO_ASN, out->geo_asn, sizeof(out->geo_asn));
-	out->rss_kb = rss_kb();
-	out->accounting = h->accounting;
-	status_counters(c, out);
-	status_upstreams(c, out);
-	keeper_status(c->keeper, out);
 }
 
 /* --- building, in order ------------------------------------------------------------------ */
@@ -469,7 +167,7 @@ static int open_resolver(struct core *c)
 		.mark = h->who ? instance_mark(&c->instance, ACTOR_SELF) : 0,
 	};
 
-	find_upstreams(c);
+	c->nupstreams = upstreams_find(h->conf, c->upstreams, &c->resolv_changed);
 	conf.nupstreams = c->nupstreams;
 	return resolver_open(&c->loop, &conf, &c->resolver);
 }
@@ -514,7 +212,7 @@ static int open_gate(struct core *c)
 		.default_out = h->conf->default_out,
 		.default_in = h->conf->default_in,
 		.refusal = (enum gate_refusal)h->conf->refusal,
-		.upstream_public = upstream_public(c),
+		.upstream_public = upstreams_public(c->upstreams, c->nupstreams),
 		.first_start = !h->after_fall,
 	};
 	struct gate_parts parts = { .resolver = c->resolver, .who = h->who,
@@ -628,9 +326,9 @@ static bool on_where(void *ctx, const struct addr *a, struct geo_tag *out)
 
 static int open_link(struct core *c)
 {
-	struct serve_calls calls = { .ctx = c, .status = on_status, .rules = on_get_rules,
-		.rule_add = on_rule_add, .rule_remove = on_rule_remove,
-		.rule_change = on_rule_change, .filter = on_filter, .where = on_where };
+	struct serve_calls calls = { .ctx = c, .status = core_status, .rules = on_get_rules,
+		.rule_add = core_rule_add, .rule_remove = core_rule_remove,
+		.rule_change = core_rule_change, .filter = core_filter, .where = on_where };
 	int r;
 
 	r = serve_open(&c->loop, c->held->link_core, &calls, &c->serve);

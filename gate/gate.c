@@ -407,6 +407,11 @@ void gate_rules_set(struct gate *g, struct ruleset *rs)
 	review(g);
 }
 
+void gate_upstream_public(struct gate *g, bool is)
+{
+	g->conf.upstream_public = is;
+}
+
 void gate_mode_set(struct gate *g, enum gate_mode mode)
 {
 	g->mode = mode;

@@ -75,6 +75,8 @@ const struct ruleset *gate_rules(const struct gate *g);
 /* Before the first gate_rules_set it is what the gate begins with; later everything that
  * stands open is reviewed, and flows that may not be any more are ended. */
 void gate_mode_set(struct gate *g, enum gate_mode mode);
+/* gate_conf.upstream_public, when the upstreams changed; for answers from then on */
+void gate_upstream_public(struct gate *g, bool is);
 /* done when the kernel has taken everything given to it so far: what was decided holds */
 void gate_after(struct gate *g, void (*done)(void *ctx, int r), void *ctx);
 
