@@ -2,12 +2,9 @@
 """scupper run: one command under a private instance, and what it reports."""
 
 import json
-import re
-import signal
 
 import pytest
-from lab import cgroup, zones
-from lab.process import wait_for
+from lab import zones
 
 pytestmark = pytest.mark.usefixtures("bpf")
 
@@ -101,71 +98,3 @@ def test_beside_a_daemon_that_guards_the_machine(lab, run):
     done = run("--allow", ".shop.test", "--", "curl", "-4sSm5", "http://www.shop.test/")
     assert done.ok, done
     assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
-
-
-def test_quickstart_sets_up_and_runs(lab):
-    """The README's first command, from the tree this build belongs to."""
-    top = lab.world.build.parent
-    if not (top / "quickstart").exists():
-        pytest.skip("needs a build in ./build of the source tree")
-    done = lab.direct.run(top / "quickstart", "run", "--allow", ".shop.test", "--", "curl",
-                          "-4sSm5", "http://www.shop.test/", timeout=120)
-    assert done.ok and "hello" in done.out and "www.shop.test" in done.err, done
-
-
-def machine(lab):
-    """What a guard could leave behind, in the words of those who show it."""
-    place, scope = lab.direct, lab.scope.path
-    commands = (("nft", "list", "ruleset"), ("ip", "-4", "route", "show", "table", "all"),
-                ("ip", "-6", "route", "show", "table", "all"), ("ip", "rule"),
-                ("bpftool", "cgroup", "show", scope),
-                ("grep", "-E", " (bpf|cgroup2?|tracefs) ", "/proc/self/mounts"),
-                ("find", scope, "-type", "d"), ("ls", "-R", "/sys/fs/bpf"),
-                ("sysctl", "-a", "-r", r"^net\.(ipv[46]|netfilter|core)\."))
-    seen = {words: place.run(*words).out for words in commands}
-    seen["processes"] = place.run("pgrep", "-fa", f"{lab.world.build}/guard").out
-    return {words: "\n".join(line for line in out.splitlines()
-                             if not re.search(r"conntrack_count|cookie|expires", line))
-            for words, out in seen.items()}
-
-
-@pytest.mark.parametrize("end", ("Ctrl-C", "time", "the script killed"))
-def test_quickstart_guards_and_leaves_nothing(lab, end):
-    """A newcomer's first minutes: nothing refused but what a rule denies, then all as before."""
-    top = lab.world.build.parent
-    if not (top / "quickstart").exists():
-        pytest.skip("needs a build in ./build of the source tree")
-    before = machine(lab)
-    scope = "/" + str(lab.scope.path.relative_to(cgroup.mount()))
-    words = ("--seconds", "8") if end == "time" else ()
-    quick = lab.direct.start(top / "quickstart", "--scope", scope, *words)
-    wait_for(lambda: "Guarding" in quick.err or not quick.running, "the guard", 120)
-    assert quick.running, quick.result()
-    control = top / "build/guard/run/control.sock"
-
-    def scupper(*words):
-        done = lab.direct.run(lab.world.build / "scupper", "--socket", control, "--json", *words)
-        assert done.ok, done
-        return json.loads(done.out)
-
-    def gets(url):
-        return lab.direct_inside.run("curl", "-4sSm5", url).ok
-    wait_for(control.exists, "the control socket")
-    assert gets("http://www.shop.test/") and gets(f"http://{zones.address4(4)}/")
-    wait_for(lambda: [q for q in scupper("queries")["items"] if q["name"] == "www.shop.test"
-                      and q["actor"]["path"] == "/usr/bin/curl"], "the query to be listed")
-    rule = scupper("rule", "add", "deny any .shop.test")["id"]
-    assert not gets("http://www.shop.test/") and gets(f"http://{zones.address4(5)}/")
-    scupper_gone = lab.direct.run(lab.world.build / "scupper", "--socket", control, "rule", "rm",
-                                  str(rule))
-    assert scupper_gone.ok and gets("http://www.shop.test/")
-    if end == "Ctrl-C":
-        quick.popen.send_signal(signal.SIGINT)
-    elif end == "the script killed":
-        quick.popen.kill()
-    quick.wait(20)
-    wait_for(lambda: not control.exists(), "the daemon to be gone")
-    wait_for(lambda: machine(lab)["processes"] == "", "its processes to be gone")
-    assert machine(lab) == before
-    assert end == "the script killed" or quick.popen.returncode == 0, quick.result()
-    assert gets("http://www.shop.test/")
