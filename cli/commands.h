@@ -17,7 +17,7 @@ enum { COMMAND_LIMIT_MAX = 10000 };
 
 struct command_line {
 	const char *socket;
-	bool json, follow;
+	bool json, follow, no_browser;
 	const char *program, *name, *verdict;
 	uint32_t limit; /* 0: not said */
 	struct client *client;

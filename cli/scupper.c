@@ -10,37 +10,43 @@
 #include <stdio.h>
 #include <string.h>
 
+enum knows {
+	KNOWS_ALWAYS = 1, /* --socket, --json */
+	KNOWS_LISTS = 2,  /* --follow, --program, --name, --verdict, --limit */
+	KNOWS_OPEN = 4,   /* --no-browser */
+};
+
 struct command {
 	const char *word, *usage, *what;
 	int (*run)(struct command_line *c);
 	int min, max; /* arguments */
-	bool lists;   /* knows --follow, --program, --name, --verdict, --limit */
+	unsigned knows; /* of enum knows: the options it has */
 };
 
 static const struct command commands[] = {
-	{ "status", "status", "how the daemon is", command_status, 0, 0, false },
-	{ "apps", "apps", "the programs it has met", command_apps, 0, 0, false },
+	{ "status", "status", "how the daemon is", command_status, 0, 0, 0 },
+	{ "apps", "apps", "the programs it has met", command_apps, 0, 0, 0 },
 	{ "flows", "flows [--follow] [FILTER]", "the last connections", command_flows, 0, 0,
-		true },
+		KNOWS_LISTS },
 	{ "queries", "queries [--follow] [FILTER]", "the last names asked for",
-		command_queries, 0, 0, true },
+		command_queries, 0, 0, KNOWS_LISTS },
 	{ "why", "why [PROGRAM]", "what was denied last, by what, and how to allow it",
-		command_why, 0, 1, false },
+		command_why, 0, 1, 0 },
 	{ "rule add", "rule add RULE", "make a rule; RULE is one argument or several",
-		command_rule_add, 1, 64, false },
+		command_rule_add, 1, 64, 0 },
 	{ "rule list", "rule list", "every rule, in the order that decides",
-		command_rule_list, 0, 0, false },
+		command_rule_list, 0, 0, 0 },
 	{ "rule rm", "rule rm ID", "take a rule back, and what it opened",
-		command_rule_rm, 1, 1, false },
+		command_rule_rm, 1, 1, 0 },
 	{ "pause", "pause [DURATION]", "refuse nothing, go on showing (90s, 10m, 2h; without: "
-		"until resume)", command_pause, 0, 1, false },
-	{ "resume", "resume", "the rules count again", command_resume, 0, 0, false },
+		"until resume)", command_pause, 0, 1, 0 },
+	{ "resume", "resume", "the rules count again", command_resume, 0, 0, 0 },
 	{ "block", "block", "nothing goes out or in, until resume", command_block, 0, 0,
-		false },
-	{ "open", "open", "a link that signs in to the dashboard, good once, for a minute",
-		command_open, 0, 0, false },
+		0 },
+	{ "open", "open [--no-browser]", "sign in to the dashboard: a link, good once, for a "
+		"minute", command_open, 0, 0, KNOWS_OPEN },
 	{ "explain", "explain WHO WHAT", "what would be decided, and why",
-		command_explain, 2, 2, false },
+		command_explain, 2, 2, 0 },
 };
 
 static const char help_head[] =
@@ -104,31 +110,37 @@ static int take_limit(struct command_line *c, int n, char **args)
 }
 
 /* one option at args[0]; how many arguments it took, 0: none, < 0: wrong */
-static int take_option(struct command_line *c, bool lists, int n, char **args)
+static int take_option(struct command_line *c, unsigned knows, int n, char **args)
 {
 	const struct {
 		const char *name;
 		const char **to;
-		bool lists;
+		unsigned of;
 	} valued[] = {
-		{ "--socket", &c->socket, false }, { "--program", &c->program, true },
-		{ "--name", &c->name, true }, { "--verdict", &c->verdict, true },
+		{ "--socket", &c->socket, KNOWS_ALWAYS }, { "--program", &c->program, KNOWS_LISTS },
+		{ "--name", &c->name, KNOWS_LISTS }, { "--verdict", &c->verdict, KNOWS_LISTS },
+	};
+	const struct {
+		const char *name;
+		bool *to;
+		unsigned of;
+	} flags[] = {
+		{ "--json", &c->json, KNOWS_ALWAYS }, { "--follow", &c->follow, KNOWS_LISTS },
+		{ "--no-browser", &c->no_browser, KNOWS_OPEN },
 	};
 
-	if (strcmp(args[0], "--json") == 0) {
-		c->json = true;
-		return 1;
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		if (flags[i].of & knows && strcmp(args[0], flags[i].name) == 0) {
+			*flags[i].to = true;
+			return 1;
+		}
 	}
-	if (lists && strcmp(args[0], "--follow") == 0) {
-		c->follow = true;
-		return 1;
-	}
-	if (lists && strcmp(args[0], "--limit") == 0)
+	if (knows & KNOWS_LISTS && strcmp(args[0], "--limit") == 0)
 		return take_limit(c, n, args);
 	for (size_t i = 0; i < ARRAY_LEN(valued); i++) {
 		size_t len = strlen(valued[i].name);
 
-		if ((valued[i].lists && !lists) ||
+		if (!(valued[i].of & knows) ||
 			strncmp(args[0], valued[i].name, len) != 0)
 			continue;
 		if (args[0][len] == '=') {
@@ -160,7 +172,7 @@ static int parse_arguments(struct command_line *c, const struct command *cmd, in
 		int took = 0;
 
 		if (takes_options(cmd))
-			took = take_option(c, cmd->lists, n - i, args + i);
+			took = take_option(c, KNOWS_ALWAYS | cmd->knows, n - i, args + i);
 
 		if (took < 0)
 			return usage("wrong or missing value of", args[i]);
@@ -231,7 +243,7 @@ int main(int argc, char **argv)
 			puts("scupper " PACKAGE_VERSION);
 			return DONE;
 		}
-		took = take_option(&c, false, argc - at, argv + at);
+		took = take_option(&c, KNOWS_ALWAYS, argc - at, argv + at);
 		if (took < 0)
 			return usage("missing value of", argv[at]);
 		if (took == 0)

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * A link that signs in, printed, and shown where there is a screen to show it on. */
+#include "base/text.h"
+#include "cli/browser.h"
+#include "cli/call.h"
+#include "cli/show.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* who will look: under sudo the user who ran it */
+static json_t *token_request(void)
+{
+	const char *sudo = geteuid() == 0 ? getenv("SUDO_UID") : NULL;
+	json_t *o = json_object();
+	uint32_t uid;
+
+	if (sudo && text_u32(sudo, UINT32_MAX - 1, &uid) == 0)
+		json_object_set_new(o, "uid", json_integer(uid));
+	return o;
+}
+
+/* the link alone is on stdout: what became of the browser goes to the other */
+static void show_link(const json_t *o, bool browser)
+{
+	const char *url = show_text(o, "url");
+
+	puts(url);
+	fflush(stdout);
+	if (browser && browser_open(url) == 0)
+		fputs("scupper: opening it in your browser\n", stderr);
+}
+
+int command_open(struct command_line *c)
+{
+	json_t *body = token_request();
+	struct reply r;
+	int status = call_daemon(c, "POST", "/api/v1/session-tokens", body, &r);
+
+	json_decref(body);
+	if (status != DONE)
+		return status;
+	if (c->json)
+		call_print(r.json);
+	else
+		show_link(r.json, !c->no_browser);
+	reply_done(&r);
+	return DONE;
+}
