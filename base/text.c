@@ -211,3 +211,45 @@ const char *text_time(int64_t unix_ms, char out[static TEXT_TIME_MAX])
 	snprintf(out + 19, TEXT_TIME_MAX - 19, ".%03dZ", (int)(unix_ms % 1000));
 	return out;
 }
+
+/* "Z", "+01:00" or "-05:30" in seconds east of Greenwich; NULL: something else */
+static const char *read_zone(const char *s, int64_t *out)
+{
+	static const char shape[] = "+dd:dd";
+
+	*out = 0;
+	if (*s == 'Z' || *s == 'z')
+		return s + 1;
+	if (*s != '+' && *s != '-')
+		return NULL;
+	for (int i = 1; i < 6; i++) {
+		if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != shape[i])
+			return NULL;
+	}
+	*out = ((s[1] - '0') * 10 + s[2] - '0') * 3600 +
+		((s[4] - '0') * 10 + s[5] - '0') * 60;
+	if (*s == '-')
+		*out = -*out;
+	return s + 6;
+}
+
+int text_time_read(const char *s, int64_t *unix_ms)
+{
+	struct tm tm = { 0 };
+	const char *at = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+	int64_t ms = 0, zone, unit = 100;
+
+	if (!at)
+		return -EINVAL;
+	if (*at == '.') {
+		if (*++at < '0' || *at > '9')
+			return -EINVAL;
+		for (; *at >= '0' && *at <= '9'; at++, unit /= 10)
+			ms += (*at - '0') * unit;
+	}
+	at = read_zone(at, &zone);
+	if (!at || *at)
+		return -EINVAL;
+	*unix_ms = ((int64_t)timegm(&tm) - zone) * 1000 + ms;
+	return 0;
+}

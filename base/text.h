@@ -34,5 +34,7 @@ int text_size(const char *s, uint64_t *out);                   /* 32MB 1GB 4096;
 /* RFC 3339 in UTC with milliseconds: 2026-11-24T13:11:25.000Z */
 enum { TEXT_TIME_MAX = 32 };
 const char *text_time(int64_t unix_ms, char out[static TEXT_TIME_MAX]);
+/* RFC 3339 with "Z" or an offset, seconds with or without a fraction; -EINVAL */
+int text_time_read(const char *s, int64_t *unix_ms);
 
 #endif

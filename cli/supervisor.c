@@ -105,7 +105,7 @@ static int run_web(struct held *h)
 	const struct passwd *pw = getpwnam("scupper-web");
 	gid_t group = rights_group(h->conf->group);
 	static uint32_t users[WEB_USERS_MAX];
-	char pages[PATH_MAX];
+	char pages[PATH_MAX], history[PATH_MAX];
 	struct web_conf conf = {
 		.link_fd = h->link_web,
 		.listen_fd = h->control,
@@ -115,6 +115,10 @@ static int run_web(struct held *h)
 	conf.ntcp = h->nweb;
 	for (unsigned i = 0; i < h->nweb; i++)
 		conf.tcp[i] = h->web[i];
+	if (h->conf->history_keep_s) {
+		snprintf(history, sizeof(history), "%s/history.db", h->conf->state_dir);
+		conf.history = history;
+	}
 	conf.origin = h->origin;
 	conf.pages = pages_dir(pages);
 	if (!pw)

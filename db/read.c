@@ -95,6 +95,11 @@ void read_close(struct history_read *r)
 	free(r);
 }
 
+void read_stop(struct history_read *r)
+{
+	sqlite3_interrupt(r->sql);
+}
+
 bool read_is(const struct history_read *r, uint64_t dev, uint64_t ino)
 {
 	return r->dev == dev && r->ino == ino;
@@ -125,17 +130,38 @@ static int find_number(struct history_read *r, const char *query, const char *te
 	return read_errno(r, e);
 }
 
-int read_programs(struct history_read *r, const char *program, struct read_numbers *out)
+const char *read_which_programs(const struct read_filter *f)
 {
-	static const char whole[] = "SELECT id FROM program WHERE path = ?1 LIMIT 17";
-	static const char last[] = "SELECT id FROM program WHERE substr(path, -length(?1) - 1)"
-		" = '/' || ?1 OR path = ?1 LIMIT 17";
-	sqlite3_stmt *s = NULL;
-	int e = sqlite3_prepare_v2(r->sql, *program == '/' ? whole : last, -1, &s, NULL);
+	static const char *const which[2][3] = {
+		{ NULL, "path = ?1", "(substr(path, -length(?1) - 1) = '/' || ?1 OR path = ?1)" },
+		{ "uid = ?2", "path = ?1 AND uid = ?2",
+			"(substr(path, -length(?1) - 1) = '/' || ?1 OR path = ?1) AND uid = ?2" },
+	};
 
+	return which[f->by_uid][!f->program ? 0 : *f->program == '/' ? 1 : 2];
+}
+
+void read_bind_programs(sqlite3_stmt *s, const struct read_filter *f)
+{
+	if (f->program)
+		sqlite3_bind_text(s, 1, f->program, -1, SQLITE_STATIC);
+	if (f->by_uid)
+		sqlite3_bind_int64(s, 2, f->uid);
+}
+
+static int read_programs(struct history_read *r, const struct read_filter *f,
+	struct read_numbers *out)
+{
+	char text[200];
+	sqlite3_stmt *s = NULL;
+	int e;
+
+	snprintf(text, sizeof(text), "SELECT id FROM program WHERE %s LIMIT %d",
+		read_which_programs(f), READ_PROGRAMS_MAX + 1);
+	e = sqlite3_prepare_v2(r->sql, text, -1, &s, NULL);
 	out->n = 0;
 	if (e == SQLITE_OK)
-		sqlite3_bind_text(s, 1, program, -1, SQLITE_STATIC);
+		read_bind_programs(s, f);
 	while (e == SQLITE_OK || e == SQLITE_ROW) {
 		e = sqlite3_step(s);
 		if (e != SQLITE_ROW)
@@ -163,7 +189,6 @@ static int find_domain(struct history_read *r, const char *name, int64_t *out)
 struct wanted {
 	struct read_numbers programs;
 	int64_t host, domain;
-	const char *path;       /* of the program, or NULL */
 	const char *below;      /* a domain that the host must be in, or NULL */
 	uint16_t country;
 	bool none;              /* nothing can match */
@@ -174,9 +199,9 @@ static int read_wanted(struct history_read *r, const struct read_filter *f,
 {
 	int e = 0;
 
-	*out = (struct wanted){ .country = read_country(f->country), .path = f->program };
-	if (f->program) {
-		e = read_programs(r, f->program, &out->programs);
+	*out = (struct wanted){ .country = read_country(f->country) };
+	if (read_which_programs(f)) {
+		e = read_programs(r, f, &out->programs);
 		out->none = out->programs.n == 0;
 	}
 	if (e == 0 && f->name && (*f->name == '.' || strncmp(f->name, "*.", 2) == 0)) {
@@ -281,9 +306,10 @@ static int merge_newest(const struct merge *m)
 /* --- a row -------------------------------------------------------------------------------- */
 
 /* as they are in the question; more of them than that are told by their path */
-static bool program_matches(const struct wanted *w, const char *program, int64_t number)
+static bool program_matches(const struct wanted *w, const struct read_filter *f,
+	int64_t number)
 {
-	if (!program || w->programs.n == READ_PROGRAMS_MAX)
+	if (!read_which_programs(f) || w->programs.n == READ_PROGRAMS_MAX)
 		return true;
 	for (unsigned i = 0; i < w->programs.n; i++)
 		if (w->programs.at[i] == number)
@@ -293,7 +319,7 @@ static bool program_matches(const struct wanted *w, const char *program, int64_t
 
 static bool passes(const struct read_filter *f, const struct wanted *w, sqlite3_stmt *s)
 {
-	if (!program_matches(w, f->program, sqlite3_column_int64(s, 1)) ||
+	if (!program_matches(w, f, sqlite3_column_int64(s, 1)) ||
 		(w->host && sqlite3_column_int64(s, 2) != w->host) ||
 		(w->domain && sqlite3_column_int64(s, 3) != w->domain) ||
 		(w->country && sqlite3_column_int(s, 4) != w->country) ||
@@ -365,8 +391,8 @@ static bool path_matches(const char *wanted, const char *path)
 }
 
 /* 1: given to got; 0: passed over; -errno */
-static int give_row(struct history_read *r, int64_t id, const struct wanted *w,
-	read_row_cb got, void *ctx)
+static int give_row(struct history_read *r, int64_t id, const struct read_filter *f,
+	const struct wanted *w, read_row_cb got, void *ctx)
 {
 	sqlite3_stmt *s = r->row;
 	struct read_row row = { .id = id, .start_ms = event_start_ms(id) };
@@ -384,7 +410,8 @@ static int give_row(struct history_read *r, int64_t id, const struct wanted *w,
 		row.city = text_of(s, 25);
 		fill_flow(s, &row);
 		given = (!w->below || host_covers(w->below, row.name)) &&
-			path_matches(w->path, row.path);
+			path_matches(f->program, row.path) &&
+			(!f->by_uid || row.flow.uid == f->uid);
 	}
 	if (given)
 		got(ctx, &row);
@@ -410,7 +437,7 @@ static int list(struct history_read *r, const struct read_filter *f, int64_t bef
 		}
 		last = id;
 		if (passes(f, w, m.s[i])) {
-			e = give_row(r, id, w, got, ctx);
+			e = give_row(r, id, f, w, got, ctx);
 			given += e > 0;
 			e = MIN(e, 0);
 		}

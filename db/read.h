@@ -16,6 +16,8 @@ enum { READ_MS = 80, READ_SUMS_MS = 2000, READ_PROGRAMS_MAX = 16 };
 /* -errno and why; opens every file that it will ever need, so that a sandbox may follow */
 int read_open(const char *path, char *why, size_t why_max, struct history_read **out);
 void read_close(struct history_read *r); /* NULL is fine */
+/* from any thread: what is being read now is broken off (-EIO), nothing else is */
+void read_stop(struct history_read *r);
 /* is it this file that is open? */
 bool read_is(const struct history_read *r, uint64_t dev, uint64_t ino);
 
@@ -27,6 +29,8 @@ struct read_filter {
 	bool by_verdict;
 	enum verdict verdict;
 	int64_t from_ms, to_ms;
+	bool by_uid;            /* only what programs of this user did */
+	uint32_t uid;
 };
 
 struct read_row {
@@ -45,7 +49,7 @@ int read_rows(struct history_read *r, const struct read_filter *filter, int64_t 
 enum read_by { READ_BY_TIME, READ_BY_PROGRAM, READ_BY_COUNTRY };
 
 struct read_sum {
-	int64_t at_ms;          /* BY_TIME: where the step begins */
+	int64_t at_ms, step_s;  /* BY_TIME: where the step begins, and how long it is */
 	const char *path;       /* BY_PROGRAM */
 	uint32_t uid;
 	char country[3];        /* BY_COUNTRY, "" not known */

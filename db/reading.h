@@ -20,7 +20,10 @@ struct read_numbers {
 	unsigned n; /* READ_PROGRAMS_MAX: there may be more */
 };
 
-int read_programs(struct history_read *r, const char *program, struct read_numbers *out);
+/* what numbers of programs the filter means: a condition on program, with the parameters
+ * ?1 (a path) and ?2 (a uid) that read_bind_programs() fills; NULL: any */
+const char *read_which_programs(const struct read_filter *f);
+void read_bind_programs(struct sqlite3_stmt *s, const struct read_filter *f);
 uint16_t read_country(const char *two); /* as the file has it; 0 none */
 int read_errno(struct history_read *r, int code);
 

@@ -64,7 +64,7 @@ static void span_cut(struct span *s, int64_t from_s, int64_t to_s)
 
 static enum store_sum kind_of(enum read_by by, const struct read_filter *f)
 {
-	bool program = f->program || by == READ_BY_PROGRAM;
+	bool program = read_which_programs(f) || by == READ_BY_PROGRAM;
 	bool country = f->country || by == READ_BY_COUNTRY;
 
 	if (program && country)
@@ -132,48 +132,34 @@ static int find_span(struct history_read *r, enum store_sum what, enum read_by b
 	return 0;
 }
 
-static int add_programs(struct history_read *r, const char *program, struct text *q)
+static void add_segments(const struct span *span, enum store_sum what,
+	const struct read_filter *f, struct text *q)
 {
-	struct read_numbers n;
-	int e = read_programs(r, program, &n);
+	const char *programs = read_which_programs(f);
 
-	if (e < 0)
-		return e;
-	text_add(q, " AND program IN (0");
-	for (unsigned i = 0; i < n.n; i++)
-		text_addf(q, ",%" PRId64, n.at[i]);
-	text_add(q, ")");
-	return 0;
-}
-
-static int add_segments(struct history_read *r, const struct span *span,
-	enum store_sum what, const struct read_filter *f, struct text *q)
-{
-	int e = 0;
-
-	for (unsigned i = 0; e == 0 && i < span->n; i++) {
+	for (unsigned i = 0; i < span->n; i++) {
 		const struct segment *g = &span->at[i];
 
 		text_addf(q, "%sSELECT at_s, program, country, rx, tx, connections, denied"
 			" FROM sum WHERE level = %d AND what = %d AND at_s >= %" PRId64
 			" AND at_s < %" PRId64, i ? " UNION ALL " : "", g->level, what,
 			g->from_s, g->to_s);
-		if (f->program)
-			e = add_programs(r, f->program, q);
+		if (programs)
+			text_addf(q, " AND program IN (SELECT id FROM program WHERE %s)",
+				programs);
 		if (f->country)
 			text_addf(q, " AND country = %d", read_country(f->country));
 		if (f->by_verdict)
 			text_addf(q, " AND verdict = %d", f->verdict);
 	}
-	return e;
 }
 
 static int build(struct history_read *r, enum read_by by, const struct read_filter *f,
-	int64_t step_s, struct text *q)
+	int64_t *step_s, struct text *q)
 {
 	enum store_sum what = kind_of(by, f);
 	struct span span;
-	int e = find_span(r, what, by, f, &step_s, &span);
+	int e = find_span(r, what, by, f, step_s, &span);
 
 	if (e < 0 || span.n == 0)
 		return e < 0 ? e : -ENOENT;
@@ -181,12 +167,13 @@ static int build(struct history_read *r, enum read_by by, const struct read_filt
 					  : "SELECT k, NULL, NULL");
 	text_add(q, ", rx, tx, connections, denied, last FROM (SELECT ");
 	if (by == READ_BY_TIME)
-		text_addf(q, "at_s / %" PRId64 " * %" PRId64, step_s, step_s);
+		text_addf(q, "at_s / %" PRId64 " * %" PRId64, *step_s,
+			*step_s);
 	else
 		text_add(q, by == READ_BY_PROGRAM ? "program" : "country");
 	text_add(q, " AS k, sum(rx) AS rx, sum(tx) AS tx, sum(connections) AS connections,"
 		" sum(denied) AS denied, max(at_s) AS last FROM (");
-	e = add_segments(r, &span, what, f, q);
+	add_segments(&span, what, f, q);
 	text_add(q, ") GROUP BY k)");
 	if (by == READ_BY_PROGRAM)
 		text_add(q, " JOIN program p ON p.id = k");
@@ -195,12 +182,12 @@ static int build(struct history_read *r, enum read_by by, const struct read_filt
 	else
 		text_addf(q, " ORDER BY rx + tx DESC, connections DESC, denied DESC LIMIT %d",
 			GROUPS_MAX);
-	return e < 0 ? e : q->cut ? -ENAMETOOLONG : 0;
+	return q->cut ? -ENAMETOOLONG : 0;
 }
 
-static void give(sqlite3_stmt *s, enum read_by by, read_sum_cb got, void *ctx)
+static void give(sqlite3_stmt *s, enum read_by by, int64_t step_s, read_sum_cb got, void *ctx)
 {
-	struct read_sum sum = { .at_ms = 0 };
+	struct read_sum sum = { .step_s = step_s };
 	int country = by == READ_BY_COUNTRY ? sqlite3_column_int(s, 0) : 0;
 
 	if (by == READ_BY_TIME)
@@ -221,17 +208,19 @@ static void give(sqlite3_stmt *s, enum read_by by, read_sum_cb got, void *ctx)
 	got(ctx, &sum);
 }
 
-static int run(struct history_read *r, const char *query, enum read_by by, read_sum_cb got,
-	void *ctx)
+static int run(struct history_read *r, const char *query, enum read_by by,
+	const struct read_filter *f, int64_t step_s, read_sum_cb got, void *ctx)
 {
 	sqlite3_stmt *s = NULL;
 	int e = sqlite3_prepare_v2(r->sql, query, -1, &s, NULL);
 
+	if (e == SQLITE_OK)
+		read_bind_programs(s, f);
 	while (e == SQLITE_OK || e == SQLITE_ROW) {
 		e = sqlite3_step(s);
 		if (e != SQLITE_ROW)
 			break;
-		give(s, by, got, ctx);
+		give(s, by, step_s, got, ctx);
 	}
 	sqlite3_finalize(s);
 	return read_errno(r, e);
@@ -247,9 +236,9 @@ int read_sums(struct history_read *r, enum read_by by, const struct read_filter 
 	r->until_ms = clock_boot_ms() + READ_SUMS_MS;
 	e = db_exec(r->sql, "BEGIN");
 	if (e == 0)
-		e = build(r, by, f, step_s, &q);
+		e = build(r, by, f, &step_s, &q);
 	if (e == 0)
-		e = run(r, buf, by, got, ctx);
+		e = run(r, buf, by, f, step_s, got, ctx);
 	r->until_ms = 0;
 	if (!sqlite3_get_autocommit(r->sql))
 		db_exec(r->sql, "ROLLBACK");

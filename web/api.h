@@ -10,6 +10,7 @@
 struct door;
 struct events;
 struct pages;
+struct reader;
 struct users;
 struct window;
 
@@ -20,6 +21,7 @@ struct api {
 	const struct users *users; /* may be NULL */
 	struct door *door;
 	const struct pages *pages; /* may be NULL */
+	struct reader *reader;
 	uint64_t boot;             /* of the core, 0: it has not said hello */
 	bool has_status;
 	struct link_status status; /* as it was told last */
@@ -27,7 +29,7 @@ struct api {
 	struct undo undo;
 };
 
-enum { API_ARGUMENTS_MAX = 8, API_LIST_DEFAULT = 100, API_LIST_MAX = 1000 };
+enum { API_ARGUMENTS_MAX = 12, API_LIST_DEFAULT = 100, API_LIST_MAX = 1000 };
 
 struct route {
 	const char *method, *path; /* a path that ends in '/' takes a number behind it */
@@ -60,7 +62,12 @@ void api_filter_set(struct api *a, struct request *rq);
 void api_explain(struct api *a, struct request *rq);
 void api_explain_body(struct api *a, struct request *rq);
 
-/* what the handlers share; both answer with a problem and return false if they must */
+/* handlers: history.c has history.db read */
+void api_history(struct api *a, struct request *rq);
+void api_countries(struct api *a, struct request *rq);
+
+/* what the handlers share; all answer with a problem and return false if they must */
+bool api_verdict(struct request *rq, bool *said, enum verdict *out);
 bool api_limit(struct request *rq, unsigned *limit, uint64_t *cursor);
 /* the body as an object whose members are strings by these names, each required and no
  * other; values are borrowed from *body, which is the caller's to json_decref */

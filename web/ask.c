@@ -21,6 +21,10 @@ void api_ended(void *ctx, struct request *rq)
 	(void)ctx;
 	if (!j)
 		return;
+	if (rq->job_free) {
+		rq->job_free(j);
+		return;
+	}
 	json_decref(j->items);
 	free(j->text);
 	free(j);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -402,6 +403,19 @@ void request_wait(struct request *rq)
 {
 	rq->waiting = true;
 	MHD_suspend_connection(rq->mhd);
+}
+
+bool request_gone(const struct request *rq)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(rq->mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct pollfd p = { .events = rq->peer->tcp ? POLLRDHUP : 0 };
+
+	if (!info)
+		return true;
+	p.fd = info->connect_fd;
+	/* the other end of a UNIX socket is said to be gone by POLLHUP alone */
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 const char *request_argument(struct request *rq, const char *name)

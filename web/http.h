@@ -48,6 +48,7 @@ struct request {
 	size_t body_len;
 	const struct route *route; /* the gate's to set */
 	void *job;                 /* the handler's */
+	void (*job_free)(void *job); /* NULL: a struct job of job.h */
 	/* http's own */
 	struct MHD_Response *response;
 	unsigned status;
@@ -81,6 +82,8 @@ void request_problem(struct request *rq, unsigned status, const char *detail);
 /* one more header for the answer that was just given */
 void request_header(struct request *rq, const char *name, const char *value);
 void request_wait(struct request *rq);
+/* who waits for it hung up: libmicrohttpd does not look while it waits */
+bool request_gone(const struct request *rq);
 /* argument of the query string, or NULL */
 const char *request_argument(struct request *rq, const char *name);
 /* the first argument that is not in names (NULL-terminated), or NULL */

@@ -4,6 +4,7 @@
 #include "base/macros.h"
 #include "base/text.h"
 #include "web/events.h"
+#include "web/history.h"
 #include "web/objects.h"
 #include "web/window.h"
 
@@ -23,17 +24,23 @@ static bool verdict_parse(const char *s, enum verdict *out)
 	return false;
 }
 
-static bool read_filter(struct request *rq, struct window_filter *f)
+bool api_verdict(struct request *rq, bool *said, enum verdict *out)
 {
 	const char *verdict = request_argument(rq, "verdict");
 
-	*f = (struct window_filter){ .program = request_argument(rq, "program"),
-		.name = request_argument(rq, "name"), .by_verdict = verdict != NULL };
-	if (!verdict || verdict_parse(verdict, &f->verdict))
+	*said = verdict != NULL;
+	if (!verdict || verdict_parse(verdict, out))
 		return true;
 	request_problem(rq, MHD_HTTP_BAD_REQUEST,
 		"verdict must be allow, deny, ask, undecided or none");
 	return false;
+}
+
+static bool read_filter(struct request *rq, struct window_filter *f)
+{
+	*f = (struct window_filter){ .program = request_argument(rq, "program"),
+		.name = request_argument(rq, "name") };
+	return api_verdict(rq, &f->by_verdict, &f->verdict);
 }
 
 static void answer_flows(struct api *a, struct request *rq, enum flow_kind kind)
@@ -78,6 +85,10 @@ void api_apps(struct api *a, struct request *rq)
 	uint64_t skip, n = 0;
 	unsigned limit;
 
+	if (request_argument(rq, "from") || request_argument(rq, "to")) {
+		history_apps(a, rq);
+		return;
+	}
 	if (!api_limit(rq, &limit, &skip))
 		return;
 	items = json_array();

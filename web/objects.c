@@ -2,6 +2,7 @@
 #include "web/objects.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "db/read.h"
 #include "rules/rules.h"
 #include "web/users.h"
 #include "web/window.h"
@@ -187,7 +188,8 @@ static json_t *as_of(const struct geo_tag *g)
 	return o;
 }
 
-json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot)
+/* takes actor */
+static json_t *flow_object(json_t *actor, const struct link_flow *f, bool old_boot)
 {
 	bool counted = f->flow.rx || f->flow.tx;
 	json_t *o = json_object();
@@ -197,7 +199,7 @@ json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot)
 	set(o, "start", object_time(f->flow.start_ms));
 	set(o, "end", object_time(f->flow.end_ms));
 	set(o, "state", json_string(state_of(&f->flow, old_boot)));
-	set(o, "actor", actor_of(w, f));
+	set(o, "actor", actor);
 	set_text(o, "name", f->flow.name);
 	set_domain(o, f->flow.name);
 	set(o, "address", address_of(&f->flow.addr));
@@ -209,6 +211,85 @@ json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot)
 	set(o, "as", as_of(&f->flow.geo));
 	set(o, "rx", counted ? json_integer((json_int_t)f->flow.rx) : json_null());
 	set(o, "tx", counted ? json_integer((json_int_t)f->flow.tx) : json_null());
+	return o;
+}
+
+json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot)
+{
+	return flow_object(actor_of(w, f), f, old_boot);
+}
+
+static json_t *past_actor(const struct read_row *row, const struct users *users)
+{
+	json_t *o = json_object();
+
+	set(o, "id", json_null());
+	set_text(o, "path", row->path);
+	set(o, "pid", row->flow.pid ? json_integer(row->flow.pid) : json_null());
+	set_number(o, "uid", row->flow.uid);
+	set_text(o, "user", users_name(users, row->flow.uid));
+	set(o, "how", json_string(how_text((enum how)row->flow.how)));
+	return o;
+}
+
+json_t *object_past(const struct read_row *row, const struct users *users)
+{
+	struct link_flow f = { .flow = row->flow };
+	json_t *o;
+
+	f.flow.id = (uint64_t)row->id;
+	f.flow.start_ms = row->start_ms;
+	f.flow.end_ms = row->end_ms;
+	text_copy(f.flow.name, sizeof(f.flow.name), row->name);
+	text_copy(f.rule_text, sizeof(f.rule_text), row->rule_text);
+	text_copy(f.flow.geo.country, sizeof(f.flow.geo.country), row->country);
+	text_copy(f.flow.geo.as_name, sizeof(f.flow.geo.as_name), row->as_name);
+	o = flow_object(past_actor(row, users), &f, row->unknown);
+	set(o, "kind", json_string(f.flow.kind == FLOW_QUERY ? "query" : "flow"));
+	set(o, "type", f.flow.kind == FLOW_QUERY ? type_of(f.flow.qtype) : json_null());
+	set_text(o, "city", row->city);
+	return o;
+}
+
+json_t *object_past_app(const struct read_sum *sum, const struct users *users)
+{
+	struct window_program p = { .denied = sum->denied, .rx = sum->rx, .tx = sum->tx,
+		.last_ms = sum->last_ms };
+	json_t *o;
+
+	p.told.uid = sum->uid;
+	text_copy(p.told.path, sizeof(p.told.path), sum->path);
+	o = object_app(&p, users);
+	set(o, "id", json_null());
+	set(o, "believed", json_null());
+	set_number(o, "rx", sum->rx);
+	set_number(o, "tx", sum->tx);
+	set_number(o, "flows", sum->connections);
+	return o;
+}
+
+json_t *object_country(const struct read_sum *sum)
+{
+	json_t *o = json_object();
+
+	set_text(o, "country", sum->country);
+	set_number(o, "rx", sum->rx);
+	set_number(o, "tx", sum->tx);
+	set_number(o, "flows", sum->connections);
+	set_number(o, "denied", sum->denied);
+	set(o, "last", object_time(sum->last_ms));
+	return o;
+}
+
+json_t *object_stat(int64_t at_ms, uint64_t rx, uint64_t tx, uint64_t flows, uint64_t denied)
+{
+	json_t *o = json_object();
+
+	set(o, "time", object_time(at_ms));
+	set_number(o, "down", rx);
+	set_number(o, "up", tx);
+	set_number(o, "flows", flows);
+	set_number(o, "denied", denied);
 	return o;
 }
 

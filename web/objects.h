@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+struct read_row;
+struct read_sum;
 struct window;
 struct window_program;
 struct users;
@@ -21,6 +23,12 @@ json_t *object_time(int64_t unix_ms); /* 0 is null */
 json_t *object_query(struct window *w, const struct link_flow *f);
 /* old_boot: the core that told it is gone: what was open then is of "unknown" state */
 json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot);
+/* from the history: the same with more, a query's too; the actor has no number any more */
+json_t *object_past(const struct read_row *row, const struct users *users);
+json_t *object_past_app(const struct read_sum *sum, const struct users *users);
+json_t *object_country(const struct read_sum *sum);
+/* {time, down, up, flows, denied}: bytes and how many in a step of time */
+json_t *object_stat(int64_t at_ms, uint64_t rx, uint64_t tx, uint64_t flows, uint64_t denied);
 json_t *object_app(const struct window_program *p, const struct users *users);
 json_t *object_rule(const struct link_rule *r);
 struct object_link { /* how it is between the core and us */

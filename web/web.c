@@ -6,6 +6,7 @@
 #include "web/door.h"
 #include "web/events.h"
 #include "web/pages.h"
+#include "web/reader.h"
 #include "web/sandbox.h"
 #include "web/users.h"
 #include "web/window.h"
@@ -33,6 +34,7 @@ struct web {
 	struct door door;
 	struct pages *pages;
 	struct users *users;
+	struct reader *reader;
 };
 
 static void on_hello(void *ctx, uint64_t boot)
@@ -77,6 +79,21 @@ static void on_watch(uv_timer_t *t)
 
 	if (now.n != w->watchers && channel_tell(w->channel, LINK_WATCHERS, &now) == 0)
 		w->watchers = now.n;
+}
+
+static void on_history(void *ctx, const struct link_history *h)
+{
+	struct web *w = ctx;
+
+	reader_told(w->reader, h->dev, h->ino);
+}
+
+/* the supervisor starts it again; browsers come back by themselves */
+static void on_other_file(void *ctx)
+{
+	struct web *w = ctx;
+
+	uv_stop(&w->loop);
 }
 
 static void on_gone(void *ctx)
@@ -128,7 +145,7 @@ static void open_door(struct web *w, const struct web_conf *conf)
 static int open_parts(struct web *w, const struct web_conf *conf)
 {
 	const struct channel_news news = { w, on_hello, on_program, on_flow, on_counts,
-		on_gone };
+		on_history, on_gone };
 	const struct http_conf http = { conf->listen_fd, conf->group, &w->api, NULL,
 		api_gate, api_handle, api_ended };
 	int r = window_new(&w->window);
@@ -157,6 +174,7 @@ static int open_parts(struct web *w, const struct web_conf *conf)
 	w->api.channel = w->channel;
 	w->api.events = w->events;
 	w->api.users = w->users;
+	w->api.reader = w->reader;
 	return uv_signal_start(&w->term, on_term, SIGTERM);
 }
 
@@ -165,6 +183,7 @@ static int open_parts(struct web *w, const struct web_conf *conf)
 static void close_parts(struct web *w)
 {
 	channel_close(w->channel);
+	reader_close(w->reader);
 	if (w->events)
 		events_end(w->events);
 	http_close(w->http);
@@ -191,6 +210,9 @@ static int serve(struct web *w, const struct web_conf *conf)
 	if (r < 0) /* then users are numbers */
 		log_notice("/etc/passwd: %s", strerror(-r));
 	open_door(w, conf);
+	r = reader_new(conf->history, &w->reader);
+	if (r < 0)
+		return r;
 	(void)rules_registrable(""); /* its list is read while files can be opened */
 	r = open_parts(w, conf);
 	if (r < 0) {
@@ -200,6 +222,11 @@ static int serve(struct web *w, const struct web_conf *conf)
 	r = sandbox_enter(conf->uid, conf->gid);
 	if (r < 0) {
 		log_error("web: cannot give up its rights: %s", strerror(-r));
+		return r;
+	}
+	r = reader_start(w->reader, &w->loop, on_other_file, w);
+	if (r < 0) {
+		log_error("web: cannot start the reader of the history: %s", strerror(-r));
 		return r;
 	}
 	uv_run(&w->loop, UV_RUN_DEFAULT);

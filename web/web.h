@@ -20,6 +20,7 @@ struct web_conf {
 	const char *pages;       /* the folder of its files, or NULL */
 	const uint32_t *users;   /* who may sign in by TCP, root apart */
 	unsigned nusers;
+	const char *history;     /* the file to read what was from, or NULL */
 	gid_t group;   /* whose members may use the socket; (gid_t)-1: root alone */
 };
 

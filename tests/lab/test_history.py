@@ -42,3 +42,30 @@ def test_keep_0_keeps_nothing(lab):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test", keep="0")
     assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
     assert not list(gate.conf["state-dir"].glob("history.db*"))
+
+
+def test_the_api_reads_it_back(lab):
+    gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
+    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.ads.example/").ok
+
+    def listed(query):
+        status, page = gate.api("history" + query)
+        assert status == 200, page
+        return [(i["actor"]["path"], i["name"], i["kind"], i["verdict"]) for i in page["items"]]
+    curl = ("/usr/bin/curl", "www.shop.test", "flow", "allow")
+    wget = ("/usr/bin/wget", "www.ads.example", "query", "deny")
+    wait_for(lambda: {curl, wget} <= set(listed("")), "both to be listed")
+    for query, wanted, other in (("?program=curl", curl, wget), ("?program=/usr/bin/wget", wget, curl),
+                                 ("?name=.shop.test", curl, wget), ("?verdict=deny", wget, curl),
+                                 ("?name=www.ads.example", wget, curl)):
+        found = listed(query)
+        assert wanted in found and other not in found, (query, found)
+    assert listed("?from=2001-01-01T00:00:00Z&to=2001-01-02T00:00:00Z") == []
+    status, said = gate.api("history?from=yesterday")
+    assert status == 400 and "from" in said["detail"]
+    status, apps = gate.api("apps?from=2001-01-01T00:00:00Z")
+    by = {a["path"]: a for a in apps["items"]}
+    assert status == 200 and by["/usr/bin/curl"]["flows"] >= 1 and by["/usr/bin/wget"]["denied"] >= 1
+    status, countries = gate.api("countries")
+    assert status == 200 and sum(c["denied"] for c in countries["items"]) >= 1

@@ -213,6 +213,39 @@ static void texts(void **state)
 	assert_string_equal(text_time(1700000000123, time), "2023-11-14T22:13:20.123Z");
 }
 
+static void times_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		int r;
+		int64_t ms;
+	} cases[] = {
+		{ "2023-11-14T22:13:20.123Z", 0, 1700000000123 },
+		{ "2023-11-14T22:13:20Z", 0, 1700000000000 },
+		{ "2023-11-14T23:13:20+01:00", 0, 1700000000000 },
+		{ "2023-11-14T16:43:20.5-05:30", 0, 1700000000500 },
+		{ "2023-11-14T22:13:20.123456789Z", 0, 1700000000123 },
+		{ "1970-01-01T00:00:00Z", 0, 0 },
+		{ "2023-11-14T22:13:20", -EINVAL, 0 },
+		{ "2023-11-14T22:13:20.Z", -EINVAL, 0 },
+		{ "2023-11-14T22:13:20+1:00", -EINVAL, 0 },
+		{ "2023-11-14T22:13:20+01:0", -EINVAL, 0 },
+		{ "2023-11-14T22:13:20Zx", -EINVAL, 0 },
+		{ "2023-11-14", -EINVAL, 0 },
+		{ "", -EINVAL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int64_t ms = 0;
+
+		print_message("%s\n", cases[i].text);
+		assert_int_equal(text_time_read(cases[i].text, &ms), cases[i].r);
+		assert_int_equal(ms, cases[i].ms);
+	}
+}
+
+
 struct item {
 	struct table_node node;
 	int key;
@@ -283,6 +316,7 @@ int main(void)
 		cmocka_unit_test(addr_ports),
 		cmocka_unit_test(addr_prefixes),
 		cmocka_unit_test(texts),
+		cmocka_unit_test(times_are_read),
 		cmocka_unit_test(tables),
 		cmocka_unit_test(instances),
 	};
