@@ -80,6 +80,7 @@ struct flow {
 	struct addr answers[FLOW_ANSWERS_MAX];
 	uint8_t watched;  /* mode=watch: the verdict is what it would have been */
 	uint8_t first;    /* the first contact of a program that was never seen before */
+	uint8_t counted;  /* rx and tx are known: not so of a flow that nobody counts */
 	uint64_t rx, tx;  /* bytes to and from the program, IP headers and all */
 	uint64_t rx_packets, tx_packets;
 	struct geo_tag geo; /* of addr; a hint, not truth */

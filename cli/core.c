@@ -38,12 +38,12 @@ static void on_count(uv_timer_t *t)
 	gate_count(c->gate);
 }
 
-static void on_counts(void *ctx, const struct flow_count *counts, unsigned n)
+static void on_counts(void *ctx, const struct flow_count *counts, unsigned n, bool more)
 {
 	struct core *c = ctx;
 
 	if (c->serve)
-		serve_counts(c->serve, counts, n);
+		serve_counts(c->serve, counts, n, more);
 }
 
 static void on_tick(uv_timer_t *t)
@@ -213,6 +213,7 @@ static int open_gate(struct core *c)
 		.default_in = h->conf->default_in,
 		.refusal = (enum gate_refusal)h->conf->refusal,
 		.upstream_public = upstreams_public(c->upstreams, c->nupstreams),
+		.counting = h->accounting,
 		.first_start = !h->after_fall,
 	};
 	struct gate_parts parts = { .resolver = c->resolver, .who = h->who,

@@ -168,11 +168,12 @@ void serve_flow(struct serve *s, const struct flow *f, const struct program *p,
 	s->nrecent = MIN(s->nrecent + 1, RECENT_MAX);
 }
 
-void serve_counts(struct serve *s, const struct flow_count *c, unsigned n)
+void serve_counts(struct serve *s, const struct flow_count *c, unsigned n, bool more)
 {
 	struct link_any *m = message(LINK_BYTES, 0);
 
 	m->u.bytes.n = MIN(n, LINK_BYTES_MAX);
+	m->u.bytes.more = more;
 	memcpy(m->u.bytes.at, c, m->u.bytes.n * sizeof(*c));
 	put(s, m, true);
 }

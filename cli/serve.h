@@ -29,7 +29,8 @@ int serve_open(struct uv_loop_s *loop, int fd, const struct serve_calls *calls,
 void serve_close(struct serve *s); /* NULL is fine; the fd stays the caller's */
 void serve_flow(struct serve *s, const struct flow *f, const struct program *p,
 	const struct process *process);
-void serve_counts(struct serve *s, const struct flow_count *c, unsigned n);
+/* at most LINK_BYTES_MAX; more: others of this round follow */
+void serve_counts(struct serve *s, const struct flow_count *c, unsigned n, bool more);
 uint32_t serve_watchers(const struct serve *s); /* how many look at live traffic */
 void serve_done(struct serve *s, uint32_t seq, int r, uint32_t id, const char *error);
 /* the file the history is in now */

@@ -31,6 +31,8 @@ struct diag;
  * nothing goes out or in but on this machine. */
 enum gate_mode { GATE_ENFORCE, GATE_WATCH, GATE_PAUSED, GATE_BLOCKED };
 
+enum { GATE_COUNTS_MAX = 100 };
+
 enum gate_refusal { GATE_NXDOMAIN, GATE_ZERO, GATE_REFUSED };
 
 struct gate_conf {
@@ -39,6 +41,7 @@ struct gate_conf {
 	enum gate_refusal refusal;
 	bool upstream_public; /* an upstream has an internet address: the rebinding guard then
 			       * also cuts private addresses */
+	bool counting;        /* conntrack counts bytes */
 	bool first_start;     /* what only the default would deny may go on */
 };
 
@@ -58,8 +61,9 @@ struct gate_calls {
 	 * process is NULL where it is not known. All borrowed. */
 	void (*flow)(void *ctx, const struct flow *f, const struct program *p,
 		const struct process *process);
-	/* counters of live flows that changed since the last time */
-	void (*counts)(void *ctx, const struct flow_count *c, unsigned n);
+	/* counters of live flows that changed since the last time, GATE_COUNTS_MAX at most;
+	 * more: others of this round follow. A round ends even if nothing moved. */
+	void (*counts)(void *ctx, const struct flow_count *c, unsigned n, bool more);
 	/* somebody took our table away: open it anew and call gate_table_back() */
 	void (*table_lost)(void *ctx);
 };

@@ -23,8 +23,6 @@ struct live {
 	struct flow f;
 };
 
-enum { COUNTS_MAX = 100 };
-
 struct live_book {
 	struct table table;
 };
@@ -194,6 +192,7 @@ static void flow_begins(struct gate *g, const struct ct_flow *c)
 	f.addr = c->inbound ? c->src : c->dst;
 	f.port = c->dport;
 	f.state = FLOW_LIVE;
+	f.counted = g->conf.counting;
 	name_and_judge(g, &f, p, &d);
 	f.watched = gate_watches(g);
 	if (f.watched)
@@ -221,6 +220,7 @@ static bool count(struct flow *f, const struct ct_flow *c)
 		return false;
 	f->rx = c->rx;
 	f->tx = c->tx;
+	f->counted = 1;
 	f->rx_packets = c->rx_packets;
 	f->tx_packets = c->tx_packets;
 	return true;
@@ -284,18 +284,20 @@ static void counted(void *ctx, int r)
 {
 	struct counting *c = ctx;
 	struct gate *g = c->g;
-	struct flow_count some[COUNTS_MAX];
+	struct flow_count some[GATE_COUNTS_MAX];
 	unsigned n = 0;
 
 	g->counting = false;
 	for (size_t i = 0; r >= 0 && i < c->n; i++) {
 		if (c->flows[i].actor != ACTOR_SELF)
 			count_one(g, &c->flows[i], some, &n);
-		if (n == COUNTS_MAX || (n && i + 1 == c->n)) {
-			g->calls.counts(g->calls.ctx, some, n);
+		if (n == GATE_COUNTS_MAX) {
+			g->calls.counts(g->calls.ctx, some, n, true);
 			n = 0;
 		}
 	}
+	if (r >= 0)
+		g->calls.counts(g->calls.ctx, some, n, false);
 	free(c->flows);
 	free(c);
 }
@@ -370,6 +372,7 @@ void gate_refused(void *gate, const struct nflog_packet *c)
 	f.port = c->dport;
 	f.state = FLOW_REFUSED;
 	f.end_ms = f.start_ms;
+	f.counted = 1; /* not a byte got through */
 	name_and_judge(g, &f, p, &d);
 	if (strcmp(c->why, "block") == 0) {
 		d.verdict = VERDICT_DENY;

@@ -34,6 +34,7 @@ const struct route api_routes[] = {
 		"country", "verdict", "from", "to", "limit", "cursor", NULL } },
 	{ "GET", "/api/v1/countries", api_countries, false, { "from", "to", "program",
 		"country", "verdict", NULL } },
+	{ "GET", "/api/v1/stats", api_stats, false, { "from", "to", "step", NULL } },
 	{ "GET", "/api/v1/events", api_events, false,
 		{ "topics", "program", "verdict", "name", "last", NULL } },
 	{ "GET", "/api/v1/rules", api_rules, false, { NULL } },

@@ -11,6 +11,7 @@ struct door;
 struct events;
 struct pages;
 struct reader;
+struct stats;
 struct users;
 struct window;
 
@@ -18,6 +19,7 @@ struct api {
 	struct window *window;
 	struct channel *channel;
 	struct events *events;
+	struct stats *stats;
 	const struct users *users; /* may be NULL */
 	struct door *door;
 	const struct pages *pages; /* may be NULL */
@@ -45,11 +47,12 @@ bool api_gate(void *ctx, struct request *rq);
 void api_handle(void *ctx, struct request *rq);
 void api_ended(void *ctx, struct request *rq);
 
-/* handlers: lists.c answers from the window, ask.c with what the core says, change.c has
+/* handlers: lists.c and chart.c answer from the window, ask.c with what the core says, change.c has
  * the core change something */
 void api_queries(struct api *a, struct request *rq);
 void api_flows(struct api *a, struct request *rq);
 void api_apps(struct api *a, struct request *rq);
+void api_stats(struct api *a, struct request *rq);
 void api_events(struct api *a, struct request *rq);
 void api_status(struct api *a, struct request *rq);
 void api_rules(struct api *a, struct request *rq);

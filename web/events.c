@@ -149,9 +149,9 @@ static void tell_changed(struct events *e, const char *what)
 	}
 }
 
-static bool all_flows(const struct stream *s)
+static bool unfiltered(const struct stream *s)
 {
-	return s->topics & TOPIC_FLOWS && !s->filter.program && !s->filter.name &&
+	return !s->filter.program && !s->filter.name &&
 		!s->filter.by_verdict;
 }
 
@@ -160,7 +160,7 @@ unsigned events_watchers(const struct events *e)
 	unsigned n = 0;
 
 	for (const struct stream *s = e->streams; s; s = s->next)
-		n += (s->topics & TOPIC_FLOWS) != 0;
+		n += (s->topics & (TOPIC_FLOWS | TOPIC_STATS)) != 0;
 	return n;
 }
 
@@ -185,12 +185,25 @@ void events_counts(struct events *e, const struct link_bytes *b)
 
 	e->number++;
 	for (struct stream *s = e->streams; s; s = s->next) {
-		if (!all_flows(s))
+		if (!(s->topics & TOPIC_FLOWS) || !unfiltered(s))
 			continue;
 		if (!json)
 			json = counts_json(b);
 		if (json)
 			put_event(s, "flows", json);
+	}
+}
+
+void events_stats(struct events *e, const struct stats_point *p)
+{
+	json_t *o = object_point(p);
+	auto_free char *json = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	json_decref(o);
+	e->number++;
+	for (struct stream *s = e->streams; json && s; s = s->next) {
+		if (s->topics & TOPIC_STATS && unfiltered(s))
+			put_event(s, "stats", json);
 	}
 }
 

@@ -4,6 +4,7 @@
  * Events: hello {boot, core}, query, flow (the API's objects; a flow again when it changed),
  *         flows {items: [{id, rx, tx}]} (counters of live flows that moved),
  *         notice (the query or flow that is a program's first contact ever),
+ *         stats {time, down, up, flows, denied} (all traffic of a second that is over),
  *         rules {}, filter {} (they changed: read them again), resync {} (something was lost: read
  *         again). An id is BOOT-NUMBER.
  * Bounds: EVENTS_STREAMS_MAX streams; EVENTS_BUFFER_MAX bytes waiting in each, then what
@@ -15,6 +16,7 @@
 
 struct events;
 struct http_stream;
+struct stats_point;
 struct uv_loop_s;
 
 enum {
@@ -25,7 +27,7 @@ enum {
 };
 
 enum events_topic { TOPIC_QUERIES = 1, TOPIC_FLOWS = 2, TOPIC_RULES = 4,
-	TOPIC_NOTICES = 8, TOPIC_ALL = 15 };
+	TOPIC_NOTICES = 8, TOPIC_STATS = 16, TOPIC_ALL = 31 };
 
 struct events_want {
 	unsigned topics;             /* of enum events_topic */
@@ -47,7 +49,9 @@ void events_hello(struct events *e, uint64_t boot, bool running); /* to everybod
 void events_flow(struct events *e, const struct link_flow *f);
 /* to those who listen to all connections, not to a filtered few */
 void events_counts(struct events *e, const struct link_bytes *b);
-unsigned events_watchers(const struct events *e); /* how many listen to connections */
+/* to those who filter nothing */
+void events_stats(struct events *e, const struct stats_point *p);
+unsigned events_watchers(const struct events *e); /* how many look at live traffic */
 void events_rules(struct events *e);
 void events_filter(struct events *e);
 void events_end(struct events *e); /* lets every stream end */

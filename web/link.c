@@ -84,7 +84,7 @@ static bool flow_good(const struct flow *f)
 		if (!addr_good(&f->answers[i]))
 			return false;
 	}
-	return f->watched <= 1 && f->first <= 1 && ENDS(f->geo.country) &&
+	return f->watched <= 1 && f->first <= 1 && f->counted <= 1 && ENDS(f->geo.country) &&
 		ENDS(f->geo.continent) && ENDS(f->geo.as_name) && ENDS(f->geo.city) &&
 		addr_good(&f->addr) && ENDS(f->name) && ENDS(f->other);
 }
@@ -138,7 +138,7 @@ static bool body_good(const struct link_any *m)
 	case LINK_HISTORY:
 		return true;
 	case LINK_BYTES:
-		return m->u.bytes.n <= LINK_BYTES_MAX;
+		return m->u.bytes.n <= LINK_BYTES_MAX && m->u.bytes.more <= 1;
 	case LINK_EXPLAIN:
 		return ENDS(m->u.explain.who) && ENDS(m->u.explain.what);
 	case LINK_STATUS:

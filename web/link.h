@@ -85,7 +85,7 @@ struct link_watchers {
 enum { LINK_BYTES_MAX = 100 };
 struct link_bytes {
 	uint32_t n;
-	uint32_t pad;
+	uint32_t more; /* 1: others of this round follow, 0: every live flow is counted */
 	struct flow_count at[LINK_BYTES_MAX];
 };
 

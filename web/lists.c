@@ -108,7 +108,8 @@ static bool topics_parse(const char *s, unsigned *out)
 		const char *name;
 		unsigned topic;
 	} all[] = { { "queries", TOPIC_QUERIES }, { "flows", TOPIC_FLOWS },
-		{ "rules", TOPIC_RULES }, { "notices", TOPIC_NOTICES } };
+		{ "rules", TOPIC_RULES }, { "notices", TOPIC_NOTICES },
+		{ "stats", TOPIC_STATS } };
 
 	*out = s ? 0 : TOPIC_ALL;
 	while (s && *s) {
@@ -135,7 +136,7 @@ void api_events(struct api *a, struct request *rq)
 		return;
 	if (!topics_parse(request_argument(rq, "topics"), &want.topics)) {
 		request_problem(rq, MHD_HTTP_BAD_REQUEST,
-			"topics must be some of queries,flows,rules,notices");
+			"topics must be some of queries,flows,stats,rules,notices");
 		return;
 	}
 	if (last && text_u32(last, EVENTS_LAST_MAX, &want.last) < 0) {

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "db/read.h"
 #include "rules/rules.h"
+#include "web/stats.h"
 #include "web/users.h"
 #include "web/window.h"
 
@@ -26,10 +27,10 @@ static void set_number(json_t *o, const char *key, uint64_t n)
 	set(o, key, json_integer((json_int_t)n));
 }
 
-/* counters nobody fills yet stand at 0 */
-static void set_count(json_t *o, const char *key, uint64_t n)
+/* null: not counted, which is another thing than nothing */
+static void set_count(json_t *o, const char *key, bool counted, uint64_t n)
 {
-	set(o, key, n ? json_integer((json_int_t)n) : json_null());
+	set(o, key, counted ? json_integer((json_int_t)n) : json_null());
 }
 
 json_t *object_text(const char *s)
@@ -191,7 +192,6 @@ static json_t *as_of(const struct geo_tag *g)
 /* takes actor */
 static json_t *flow_object(json_t *actor, const struct link_flow *f, bool old_boot)
 {
-	bool counted = f->flow.rx || f->flow.tx;
 	json_t *o = json_object();
 	char proto[4];
 
@@ -209,8 +209,8 @@ static json_t *flow_object(json_t *actor, const struct link_flow *f, bool old_bo
 	set_decided(o, f);
 	set_text(o, "country", f->flow.geo.country);
 	set(o, "as", as_of(&f->flow.geo));
-	set(o, "rx", counted ? json_integer((json_int_t)f->flow.rx) : json_null());
-	set(o, "tx", counted ? json_integer((json_int_t)f->flow.tx) : json_null());
+	set_count(o, "rx", f->flow.counted, f->flow.rx);
+	set_count(o, "tx", f->flow.counted, f->flow.tx);
 	return o;
 }
 
@@ -331,11 +331,23 @@ json_t *object_app(const struct window_program *p, const struct users *users)
 	set(o, "unit", unit_of(p->told.cgroup));
 	set(o, "package", json_null());
 	set(o, "sha256", json_null());
-	set_count(o, "rx", p->rx);
-	set_count(o, "tx", p->tx);
+	set_count(o, "rx", p->counted, p->rx);
+	set_count(o, "tx", p->counted, p->tx);
 	set_number(o, "denied", p->denied);
 	set(o, "last", object_time(p->last_ms));
 	set(o, "believed", json_boolean(p->told.known && p->told.believed));
+	return o;
+}
+
+json_t *object_point(const struct stats_point *p)
+{
+	json_t *o = json_object();
+
+	set(o, "time", object_time(p->time_s * 1000));
+	set_number(o, "down", p->down);
+	set_number(o, "up", p->up);
+	set_number(o, "flows", p->flows);
+	set_number(o, "denied", p->denied);
 	return o;
 }
 
@@ -476,6 +488,7 @@ json_t *object_status(const struct link_status *s, const struct object_link *lin
 	set(o, "upstreams", s ? upstreams_of(s) : json_array());
 	set(o, "sets", s ? sets_of(s) : json_null());
 	set(o, "counters", s ? counters_of(s) : json_null());
+	set(o, "accounting", s ? json_boolean(s->accounting) : json_null());
 	set(o, "geo", s ? geo_of(s) : json_null());
 	set_text(o, "rule_errors", s ? s->rule_errors : NULL);
 	set_number(o, "link_errors", link->bad);

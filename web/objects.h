@@ -13,6 +13,7 @@ struct read_row;
 struct read_sum;
 struct window;
 struct window_program;
+struct stats_point;
 struct users;
 
 /* Text from outside. JSON is UTF-8: valid text stays as it is, the other is shown with
@@ -30,6 +31,8 @@ json_t *object_country(const struct read_sum *sum);
 /* {time, down, up, flows, denied}: bytes and how many in a step of time */
 json_t *object_stat(int64_t at_ms, uint64_t rx, uint64_t tx, uint64_t flows, uint64_t denied);
 json_t *object_app(const struct window_program *p, const struct users *users);
+/* {time, down, up, flows, denied} */
+json_t *object_point(const struct stats_point *p);
 json_t *object_rule(const struct link_rule *r);
 struct object_link { /* how it is between the core and us */
 	bool running;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "web/web.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "rules/rules.h"
 #include "web/api.h"
@@ -8,6 +9,7 @@
 #include "web/pages.h"
 #include "web/reader.h"
 #include "web/sandbox.h"
+#include "web/stats.h"
 #include "web/users.h"
 #include "web/window.h"
 #include "who/diag.h"
@@ -18,16 +20,17 @@
 #include <sys/prctl.h>
 #include <uv.h>
 
-enum { WATCH_MS = 500 };
+enum { WATCH_MS = 500, SECOND_MS = 250 };
 
 struct web {
 	uv_loop_t loop;
 	uv_signal_t term;
-	uv_timer_t watch;
+	uv_timer_t watch, second;
 	bool signals;
 	unsigned watchers; /* as the core was told */
 	struct api api;
 	struct window *window;
+	struct stats *stats;
 	struct channel *channel;
 	struct events *events;
 	struct http *http, *tcp[WEB_TCP_MAX];
@@ -58,6 +61,7 @@ static void on_flow(void *ctx, const struct link_flow *f)
 {
 	struct web *w = ctx;
 
+	stats_time(w->stats, clock_unix_ms());
 	window_flow_told(w->window, f);
 	events_flow(w->events, f);
 }
@@ -66,9 +70,13 @@ static void on_counts(void *ctx, const struct link_bytes *b)
 {
 	struct web *w = ctx;
 
+	stats_time(w->stats, clock_unix_ms());
 	for (uint32_t i = 0; i < b->n; i++)
 		window_counted(w->window, &b->at[i]);
-	events_counts(w->events, b);
+	if (!b->more)
+		stats_round(w->stats);
+	if (b->n)
+		events_counts(w->events, b);
 }
 
 /* the core reads counters every second only while somebody looks */
@@ -94,6 +102,16 @@ static void on_other_file(void *ctx)
 	struct web *w = ctx;
 
 	uv_stop(&w->loop);
+}
+
+static void on_second(uv_timer_t *t)
+{
+	struct web *w = t->data;
+	struct stats_point p;
+
+	stats_time(w->stats, clock_unix_ms());
+	while (stats_next(w->stats, &p))
+		events_stats(w->events, &p);
 }
 
 static void on_gone(void *ctx)
@@ -151,6 +169,8 @@ static int open_parts(struct web *w, const struct web_conf *conf)
 	int r = window_new(&w->window);
 
 	if (r == 0)
+		r = stats_new(clock_unix_ms(), &w->stats);
+	if (r == 0)
 		r = events_open(&w->loop, w->window, &w->events);
 	if (r == 0)
 		r = channel_open(&w->loop, conf->link_fd, &news, &w->channel);
@@ -167,10 +187,14 @@ static int open_parts(struct web *w, const struct web_conf *conf)
 		uv_close((uv_handle_t *)&w->term, NULL);
 		return r;
 	}
+	uv_timer_init(&w->loop, &w->second);
 	w->signals = true;
-	w->watch.data = w;
+	w->watch.data = w->second.data = w;
+	uv_timer_start(&w->second, on_second, SECOND_MS, SECOND_MS);
 	uv_timer_start(&w->watch, on_watch, WATCH_MS, WATCH_MS);
+	window_stats(w->window, w->stats);
 	w->api.window = w->window;
+	w->api.stats = w->stats;
 	w->api.channel = w->channel;
 	w->api.events = w->events;
 	w->api.users = w->users;
@@ -193,10 +217,12 @@ static void close_parts(struct web *w)
 	if (w->signals) {
 		uv_close((uv_handle_t *)&w->term, NULL);
 		uv_close((uv_handle_t *)&w->watch, NULL);
+		uv_close((uv_handle_t *)&w->second, NULL);
 	}
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&w->loop);
 	window_free(w->window);
+	stats_free(w->stats);
 	json_decref(w->api.rules);
 	users_free(w->users);
 	pages_free(w->pages);

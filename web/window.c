@@ -2,6 +2,7 @@
 #include "web/window.h"
 #include "base/macros.h"
 #include "base/table.h"
+#include "web/stats.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 enum { HEAD_LEN = offsetof(struct flow, name), FLOW_STRINGS = 4 };
 
 struct record {
-	struct table_node node; /* in flows, by (boot, id, kind) */
+	struct table_node node; /* in flows, by (id, kind) */
 	uint64_t place, id;
 	uint32_t boot;
 	uint8_t kind;
@@ -25,7 +26,7 @@ struct known {
 	int64_t last_ms;
 	uint32_t actor, uid;
 	int32_t parent_pid;
-	bool known, believed;
+	bool known, believed, counted;
 	char *strings; /* path, parent, cgroup; owned */
 };
 
@@ -39,6 +40,7 @@ struct window {
 	struct table flows, programs;
 	uint64_t boot_id;
 	uint32_t boot; /* counts the boots seen */
+	struct stats *stats; /* or NULL */
 };
 
 static void known_free(struct known *k)
@@ -88,6 +90,11 @@ void window_boot(struct window *w, uint64_t boot)
 		return;
 	w->boot_id = boot;
 	w->boot++;
+}
+
+void window_stats(struct window *w, struct stats *s)
+{
+	w->stats = s;
 }
 
 /* the strings of a record, one after another in one block */
@@ -186,6 +193,7 @@ static void known_get(const struct known *k, struct window_program *out)
 	out->denied = k->denied;
 	out->rx = k->rx;
 	out->tx = k->tx;
+	out->counted = k->counted;
 	out->last_ms = k->last_ms;
 }
 
@@ -240,8 +248,7 @@ static struct record *record_new(const struct link_flow *f)
 }
 
 struct flow_key {
-	uint64_t id;
-	uint32_t boot, kind;
+	uint64_t id, kind;
 };
 
 static bool record_equal(const struct table_node *n, const void *key)
@@ -249,21 +256,56 @@ static bool record_equal(const struct table_node *n, const void *key)
 	const struct record *rec = container_of(n, struct record, node);
 	const struct flow_key *k = key;
 
-	return rec->id == k->id && rec->boot == k->boot && rec->kind == k->kind;
+	return rec->id == k->id && rec->kind == k->kind;
 }
 
-/* what a program did; was is what the record said before, or NULL */
+/* what is new in a record */
+struct growth {
+	bool flow, denied;
+	uint64_t rx, tx;
+};
+
+/* was is what the record said before, or NULL */
+static struct growth growth_of(const struct flow *was, const struct flow *now)
+{
+	bool denied = now->verdict == VERDICT_DENY;
+
+	return (struct growth){
+		.flow = !was && !denied && now->kind == FLOW_CONN,
+		.denied = denied && !(was && was->verdict == VERDICT_DENY),
+		.rx = now->rx - (was ? MIN(was->rx, now->rx) : 0),
+		.tx = now->tx - (was ? MIN(was->tx, now->tx) : 0),
+	};
+}
+
+/* One that is told with bytes while it goes on is older than we are: when they moved is not
+ * known. */
+static void count_all(struct window *w, const struct flow *was, const struct flow *now,
+	const struct growth *g)
+{
+	bool older = !was && now->state != FLOW_DONE;
+
+	if (!w->stats)
+		return;
+	if (g->flow || g->denied)
+		stats_began(w->stats, now->start_ms, g->denied);
+	if (!older && (g->rx || g->tx))
+		stats_bytes(w->stats, now->start_ms, g->rx, g->tx);
+}
+
 static void account(struct window *w, const struct flow *was, const struct flow *now)
 {
+	const struct growth g = growth_of(was, now);
 	struct known *k = known_find(w, now->serial);
 
+	count_all(w, was, now, &g);
 	if (!k)
 		return;
 	table_use(&w->programs, &k->node);
-	if (now->verdict == VERDICT_DENY && !(was && was->verdict == VERDICT_DENY))
-		k->denied++;
-	k->rx += now->rx - (was && was->rx <= now->rx ? was->rx : 0);
-	k->tx += now->tx - (was && was->tx <= now->tx ? was->tx : 0);
+	k->denied += g.denied;
+	k->rx += g.rx;
+	k->tx += g.tx;
+	k->counted |= now->counted;
 	k->last_ms = MAX(k->last_ms, MAX(now->start_ms, now->end_ms));
 }
 
@@ -282,7 +324,7 @@ static void record_put(struct window *w, struct record *rec, uint64_t hash)
 
 int window_flow_told(struct window *w, const struct link_flow *f)
 {
-	struct flow_key key = { f->flow.id, w->boot, f->flow.kind };
+	struct flow_key key = { f->flow.id, f->flow.kind };
 	uint64_t hash = table_hash(&w->flows, &key, sizeof(key));
 	struct table_node *n = table_find(&w->flows, hash, record_equal, &key);
 	struct record *rec = record_new(f);
@@ -306,7 +348,7 @@ int window_flow_told(struct window *w, const struct link_flow *f)
 
 bool window_counted(struct window *w, const struct flow_count *c)
 {
-	struct flow_key key = { c->id, w->boot, FLOW_CONN };
+	struct flow_key key = { c->id, FLOW_CONN };
 	struct table_node *n = table_find(&w->flows, table_hash(&w->flows, &key, sizeof(key)),
 		record_equal, &key);
 	struct record *rec;
@@ -317,6 +359,7 @@ bool window_counted(struct window *w, const struct flow_count *c)
 	rec = container_of(n, struct record, node);
 	memcpy(&was, rec->head, HEAD_LEN);
 	now = was;
+	now.counted = 1;
 	now.rx = c->rx;
 	now.tx = c->tx;
 	now.rx_packets = c->rx_packets;

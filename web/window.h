@@ -5,12 +5,14 @@
  *         programs, the one not used for longest leaves first. Records are packed: about
  *         400 bytes each.
  * Order:  a record has a place (counting up from 1 in its kind) and keeps it when the core
- *         tells it again. Flow ids are unique within one boot of the core only.
+ *         tells it again, also the next core of a connection that outlived the one before.
  * Memory: copies everything given to it. */
 #ifndef WEB_WINDOW_H
 #define WEB_WINDOW_H
 
 #include "web/link.h"
+
+struct stats;
 
 enum { WINDOW_FLOWS_MAX = 10000, WINDOW_PROGRAMS_MAX = 32768 };
 
@@ -19,6 +21,7 @@ struct window;
 struct window_program {
 	struct link_program told;
 	uint64_t denied, rx, tx; /* of what the window has seen of it */
+	bool counted;            /* rx and tx are known */
 	int64_t last_ms;         /* 0: nothing yet */
 };
 
@@ -33,6 +36,8 @@ struct window_filter {
 int window_new(struct window **out); /* -ENOMEM */
 void window_free(struct window *w);  /* NULL is fine */
 
+/* from now on what happens is added up there too; borrowed */
+void window_stats(struct window *w, struct stats *s);
 /* the core's boot; when it changes, what was open before is of unknown state from then on */
 void window_boot(struct window *w, uint64_t boot);
 /* both -ENOMEM: not taken */

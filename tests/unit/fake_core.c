@@ -154,6 +154,8 @@ static void answer(struct fake_core *c, const struct link_any *m, size_t len)
 	case LINK_EXPLAIN:
 		explain(c, m->head.seq, &m->u.explain);
 		return;
+	case LINK_WATCHERS:
+		return;
 	default:
 		abort();
 	}

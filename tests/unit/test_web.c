@@ -709,6 +709,48 @@ static bool came(int fd, char *buf, size_t max, const char *wanted)
 	return strstr(buf, wanted) != NULL;
 }
 
+static void traffic_by_steps(void **state)
+{
+	static const char *const wrong[] = { "?step=0", "?step=x", "?from=yesterday",
+		"?to=2026-01-01", "?from=2026-01-01T00:00:00Z&step=60", "?since=1" };
+	struct link_flow f = fake_core_flow(FLOW_CONN, 550, 1, "bytes.test", VERDICT_ALLOW);
+	struct link_bytes bytes = { .n = 1, .at = { { .id = 550, .rx = 7000, .tx = 70 } } };
+	json_int_t down = 0, up = 0, flows = 0;
+	json_t *j, *p;
+	size_t i;
+
+	(void)state;
+	f.flow.start_ms = clock_unix_ms();
+	send_flow(&f);
+	fake_core_send(&core, LINK_BYTES, 0, &bytes);
+	f = fake_core_flow(FLOW_CONN, 551, 1, "behind.test", VERDICT_DENY);
+	send_flow(&f);
+	json_decref(wait_for("/api/v1/flows?name=behind.test", 1));
+	j = get("/api/v1/stats");
+	json_array_foreach(json_object_get(j, "items"), i, p) {
+		down += json_integer_value(json_object_get(p, "down"));
+		up += json_integer_value(json_object_get(p, "up"));
+		flows += json_integer_value(json_object_get(p, "flows"));
+	}
+	assert_int_equal(down, 7000);
+	assert_int_equal(up, 70);
+	assert_int_equal(flows, 1);
+	json_decref(j);
+	j = get("/api/v1/stats?step=600");
+	assert_in_range(json_array_size(json_object_get(j, "items")), 1, 2);
+	json_decref(j);
+	for (i = 0; i < ARRAY_LEN(wrong); i++) {
+		char path[128];
+		struct answer a;
+
+		print_message("%s\n", wrong[i]);
+		snprintf(path, sizeof(path), "/api/v1/stats%s", wrong[i]);
+		a = call("GET", path, NULL);
+		assert_int_equal(a.status, 400);
+		answer_done(&a);
+	}
+}
+
 static void events_come_live(void **state)
 {
 	struct link_flow q = fake_core_flow(FLOW_QUERY, 500, 1, "live.test", VERDICT_DENY);
@@ -729,6 +771,11 @@ static void events_come_live(void **state)
 	assert_int_equal(a.status, 201);
 	answer_done(&a);
 	assert_true(came(fd, buf, sizeof(buf), "event: rules"));
+	close(fd);
+	/* every second, whether anything happened or not */
+	fd = listen_events("?topics=stats");
+	assert_true(came(fd, buf, sizeof(buf), "event: stats"));
+	assert_true(came(fd, buf, sizeof(buf), "\"denied\":"));
 	close(fd);
 	/* the past first, then live */
 	fd = listen_events("?topics=queries&last=2&name=live.test");
@@ -1035,6 +1082,7 @@ int main(void)
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(headers_that_are_refused),
 		cmocka_unit_test(oversized),
+		cmocka_unit_test(traffic_by_steps),
 		cmocka_unit_test(events_come_live),
 		cmocka_unit_test(streams_are_bounded),
 		cmocka_unit_test(a_slow_listener_is_told_to_read_again),

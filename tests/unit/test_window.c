@@ -2,6 +2,7 @@
 #include "web/window.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "web/stats.h"
 
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -129,23 +130,79 @@ static void told_again_it_keeps_its_place(void **state)
 	assert_string_equal(out.flow.name, "a-longer-name-than-before.test");
 }
 
-static void ids_are_of_one_boot(void **state)
+static void what_a_core_left_is_of_unknown_state_until_the_next_tells(void **state)
 {
 	struct window *w = *state;
-	struct link_flow f = flow(1, 1, "one.test"), out;
+	struct link_flow one = flow(1, 1, "one.test"), two = flow(2, 1, "two.test"), out;
 	bool old = false;
 
-	tell(w, &f);
+	tell(w, &one);
+	tell(w, &two);
 	window_boot(w, 1); /* said again: nothing changed */
 	window_older(w, FLOW_QUERY, 0, &all, &out, &old);
 	assert_false(old);
 	window_boot(w, 2);
-	tell(w, &f);
+	tell(w, &one);
 	assert_int_equal(count(w, FLOW_QUERY, &all), 2);
 	window_older(w, FLOW_QUERY, 0, &all, &out, &old);
-	assert_false(old);
-	window_older(w, FLOW_QUERY, 2, &all, &out, &old);
 	assert_true(old);
+	window_older(w, FLOW_QUERY, 2, &all, &out, &old);
+	assert_string_equal(out.flow.name, "one.test");
+	assert_false(old);
+}
+
+static struct stats_point second_of(struct stats *s)
+{
+	static struct stats_point at[STATS_SECONDS];
+	size_t n = stats_read(s, 0, INT64_MAX, 1, at, ARRAY_LEN(at));
+
+	assert_int_equal(n, 1);
+	return at[0];
+}
+
+static void all_traffic_is_added_up_once(void **state)
+{
+	static const struct flow_count counts = { .id = 9, .rx = 500, .tx = 50 };
+	struct window *w = *state;
+	struct link_flow f = flow(9, 3, "a.test"), q = flow(10, 3, "ads.test");
+	struct window_program p;
+	struct stats *s;
+
+	assert_int_equal(stats_new(0, &s), 0);
+	window_stats(w, s);
+	tell_program(w, 3, "/usr/bin/curl");
+	f.flow.kind = FLOW_CONN;
+	f.flow.state = FLOW_LIVE;
+	f.flow.counted = 1;
+	q.flow.verdict = VERDICT_DENY;
+	tell(w, &f);
+	tell(w, &q);
+	tell(w, &q);
+	assert_true(window_counted(w, &counts));
+	window_boot(w, 2); /* it outlives a core */
+	f.flow.rx = 600;
+	f.flow.tx = 50;
+	tell(w, &f);
+	f.flow.state = FLOW_DONE;
+	f.flow.tx = 51;
+	tell(w, &f);
+	assert_int_equal(second_of(s).down, 600);
+	assert_int_equal(second_of(s).up, 51);
+	assert_int_equal(second_of(s).flows, 1);
+	assert_int_equal(second_of(s).denied, 1);
+	assert_true(window_program(w, 3, &p));
+	assert_int_equal(p.rx, 600);
+	assert_int_equal(p.tx, 51);
+	assert_true(p.counted);
+	/* bytes of before we were there are the program's, but of no second that is known */
+	f.flow.id = 11;
+	f.flow.state = FLOW_LIVE;
+	tell(w, &f);
+	assert_int_equal(second_of(s).down, 600);
+	assert_true(window_program(w, 3, &p));
+	assert_int_equal(p.rx, 1200);
+	window_stats(w, NULL);
+	stats_free(s);
 }
 
 static void what_the_filter_lets_through(void **state)
@@ -247,7 +304,8 @@ int main(void)
 		WINDOW_TEST(a_record_comes_back_whole),
 		WINDOW_TEST(newest_first_and_the_oldest_leaves),
 		WINDOW_TEST(told_again_it_keeps_its_place),
-		WINDOW_TEST(ids_are_of_one_boot),
+		WINDOW_TEST(what_a_core_left_is_of_unknown_state_until_the_next_tells),
+		WINDOW_TEST(all_traffic_is_added_up_once),
 		WINDOW_TEST(what_the_filter_lets_through),
 		WINDOW_TEST(programs_sum_what_they_did),
 		WINDOW_TEST(programs_are_bounded),
