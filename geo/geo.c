@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "geo/geo.h"
-#include "base/io.h"
 #include "base/macros.h"
 #include "base/text.h"
 #include "geo/tag.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +27,7 @@ struct source {
 	char path[PATH_MAX]; /* "": none */
 	struct stamp stamp;  /* of the last attempt, good or bad */
 	int error;
-	bool open;
-	char *bytes;
+	bool open;           /* db is */
 	struct mmdb db;
 };
 
@@ -72,20 +71,26 @@ static bool changed(const struct source *s)
 	return r < 0 ? s->error != r : !same_stamp(&now, &s->stamp);
 }
 
+static int read_file(const char *path, struct mmdb *out)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : mmdb_open(fd, FILE_BYTES_MAX, out);
+}
+
 static void source_read(struct source *s)
 {
-	size_t len = 0;
-
 	s->error = stamp_of(s->path, &s->stamp);
 	if (s->error == 0)
-		s->error = io_read_file(s->path, FILE_BYTES_MAX, &s->bytes, &len);
-	if (s->error == 0)
-		s->error = mmdb_init(s->bytes, len, &s->db);
+		s->error = read_file(s->path, &s->db);
 	s->open = s->error == 0;
-	if (!s->open) {
-		free(s->bytes);
-		s->bytes = NULL;
-	}
+}
+
+static void source_done(struct source *s)
+{
+	if (s->open)
+		mmdb_close(&s->db);
+	s->open = false;
 }
 
 struct geo_load *geo_load_new(const struct geo *g)
@@ -126,9 +131,9 @@ bool geo_load_take(struct geo *g, struct geo_load *l)
 		old->error = s->error;
 		if (!s->open)
 			continue; /* what was read before still serves */
-		free(old->bytes);
+		source_done(old);
 		*old = *s;
-		s->bytes = NULL;
+		s->open = false;
 	}
 	geo_load_free(l);
 	return news;
@@ -137,7 +142,7 @@ bool geo_load_take(struct geo *g, struct geo_load *l)
 void geo_load_free(struct geo_load *l)
 {
 	for (unsigned k = 0; l && k < GEO_KINDS; k++)
-		free(l->files[k].bytes);
+		source_done(&l->files[k]);
 	free(l);
 }
 
@@ -175,7 +180,7 @@ int geo_open(const struct geo_conf *conf, struct geo **out)
 void geo_close(struct geo *g)
 {
 	for (unsigned k = 0; g && k < GEO_KINDS; k++)
-		free(g->files[k].bytes);
+		source_done(&g->files[k]);
 	free(g);
 }
 
@@ -202,8 +207,8 @@ void geo_file(const struct geo *g, enum geo_kind kind, struct geo_file *out)
 	const struct source *s = &g->files[kind];
 
 	*out = (struct geo_file){ .path = s->path, .open = s->open,
-		.type = s->open ? s->db.type : "",
-		.built_s = s->open ? s->db.built_s : 0, .error = s->error };
+		.type = s->open ? mmdb_type(&s->db) : "",
+		.built_s = s->open ? mmdb_built_s(&s->db) : 0, .error = s->error };
 }
 
 void geo_file_text(const struct geo *g, enum geo_kind kind, char *out, size_t max)

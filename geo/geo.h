@@ -4,7 +4,7 @@
  * sources disagree on one in twenty.
  *
  * Up to three files; what one does not say another may (a city file has countries). Each
- * is read whole into memory, so that nobody who writes over it can harm us. Layouts:
+ * is copied whole, so that nobody who writes over it can harm us. Layouts:
  * GeoLite2's nested (country.iso_code), DB-IP's flat (country_code), IPinfo's (country,
  * asn "AS15169").
  *

@@ -1,314 +1,401 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A file is a binary tree over address bits, 16 zero bytes, a data section, and at the
- * end, behind a marker, a map that describes it. A record of the tree is a node's
- * number, or "nothing here" (the number of nodes), or a place in the data section. */
+ * The library finds the record and decodes each value; what it does by recursion we do
+ * here, by its own decoder and with a count. Its 1.7.1 (Debian 12) goes down as deep as a
+ * file nests when it looks for a key, copies what pointers lead to as often as they do
+ * when it opens one, and multiplies the number of nodes in 32 bits: a file made for it
+ * ends the process. So the map that describes the file is looked through before the
+ * library opens it, and keys are looked for by walk_to(), not by MMDB_get_value().
+ *
+ * It maps the file, and whoever writes over a mapped file in place (cp does) sends a
+ * SIGBUS to its reader. So it gets a copy in a sealed memfd: as much memory as the file
+ * has bytes (8 MB for countries, 60 MB for cities), which can be swapped out, and what
+ * the copy in plain memory before it took too. A copy on disk would need a folder to
+ * write to and would fill the page cache just the same. */
 #include "geo/mmdb.h"
-#include "base/cur.h"
+#include "base/io.h"
 #include "base/macros.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
 	SEPARATOR = 16,
-	METADATA_MAX = 128 * 1024, /* the marker is not further from the end */
+	METADATA_MAX = 128 * 1024, /* the library looks no further from the end */
+	METADATA_MIN = 3,          /* its decoder takes for granted that there are as many */
 	VALUES_MAX = 65536,        /* walked over for one look-up: real files need dozens */
+	COPY_BYTES = 256 * 1024,
 };
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
+#endif
 
 static const char marker[] = "\xab\xcd\xefMaxMind.com";
 enum { MARKER_LEN = sizeof(marker) - 1 };
 
-enum type {
-	TYPE_EXTENDED,
-	TYPE_POINTER,
-	TYPE_TEXT,
-	TYPE_DOUBLE,
-	TYPE_BYTES,
-	TYPE_U16,
-	TYPE_U32,
-	TYPE_MAP,
-	TYPE_I32,
-	TYPE_U64,
-	TYPE_U128,
-	TYPE_ARRAY,
-	TYPE_CACHE,
-	TYPE_END,
-	TYPE_BOOL,
-	TYPE_FLOAT,
+/* --- walking ------------------------------------------------------------------------------ */
+
+struct walk {
+	const MMDB_s *in;
+	uint32_t at;
+	unsigned budget;
+	bool bad;
 };
 
-/* one value's beginning: what it is and how long; its bytes follow at the cursor */
-struct head {
-	enum type type;
-	uint32_t size; /* bytes, or pairs of a map, or items of an array, or a pointer */
+struct item {
+	MMDB_entry_data_s data; /* at the end of the pointer, if it is one */
+	bool pointer;
 };
 
-static uint32_t big_endian(const uint8_t *p, unsigned n)
+static struct walk walk_from(const MMDB_s *in, uint32_t at)
 {
-	uint32_t v = 0;
-
-	for (unsigned i = 0; p && i < n; i++)
-		v = v << 8 | p[i];
-	return v;
+	return (struct walk){ .in = in, .at = at, .budget = VALUES_MAX };
 }
 
-static uint32_t read_pointer(struct cur *c, uint8_t control)
+/* one value; then the walk stands behind it, or before the first thing that it holds */
+static bool take(struct walk *w, struct item *out)
 {
-	static const uint32_t base[] = { 0, 2048, 526336, 0 };
-	unsigned more = control >> 3 & 3;
-	uint32_t v = big_endian(cur_take(c, more + 1), more + 1);
+	static const char *const no_path[] = { NULL };
+	MMDB_entry_s entry = { .mmdb = w->in, .offset = w->at };
 
-	if (more == 3)
-		return v;
-	return ((uint32_t)(control & 7) << (8 * (more + 1)) | v) + base[more];
-}
-
-static uint32_t read_size(struct cur *c, uint8_t control)
-{
-	static const uint32_t base[] = { 29, 285, 65821 };
-	unsigned size = control & 0x1f, more;
-
-	if (size < 29)
-		return size;
-	more = size - 28;
-	return base[more - 1] + big_endian(cur_take(c, more), more);
-}
-
-static struct head read_head(struct cur *c)
-{
-	uint8_t control = cur_u8(c);
-	struct head h = { .type = (enum type)(control >> 5) };
-
-	if (h.type == TYPE_POINTER) {
-		h.size = read_pointer(c, control);
-		return h;
+	if (w->bad || w->budget-- == 0 || w->at >= w->in->data_section_size ||
+		MMDB_aget_value(&entry, &out->data, no_path) != MMDB_SUCCESS) {
+		w->bad = true;
+		return false;
 	}
-	if (h.type == TYPE_EXTENDED) {
-		unsigned t = cur_u8(c) + 7u;
-
-		if (t < TYPE_I32 || t > TYPE_FLOAT)
-			c->bad = true;
-		h.type = (enum type)t;
-	}
-	h.size = read_size(c, control);
-	return h;
+	out->pointer = out->data.offset != w->at;
+	if (out->pointer) /* its length is in its first byte: 2 to 5 in all */
+		w->at += 2u + (w->in->data_section[w->at] >> 3 & 3);
+	else
+		w->at = out->data.offset_to_next;
+	return true;
 }
 
-/* the same, at the end of a pointer if it is one; a pointer to a pointer is no value */
-static struct head read_target(struct cur *c)
+static uint32_t held(const MMDB_entry_data_s *d)
 {
-	struct head h = read_head(c);
-
-	if (h.type != TYPE_POINTER)
-		return h;
-	cur_seek(c, h.size);
-	h = read_head(c);
-	if (h.type == TYPE_POINTER)
-		c->bad = true;
-	return h;
+	return d->type == MMDB_DATA_TYPE_MAP ? 2 * d->data_size
+	     : d->type == MMDB_DATA_TYPE_ARRAY ? d->data_size : 0;
 }
 
 /* over one value and all that it holds, without following pointers */
-static void skip(struct cur *c, unsigned *budget)
+static void skip(struct walk *w)
 {
 	uint64_t open = 1;
+	struct item i;
 
-	while (open > 0 && !c->bad) {
-		struct head h = read_head(c);
-
-		open--;
-		if (--*budget == 0)
-			c->bad = true;
-		else if (h.type == TYPE_MAP)
-			open += 2ull * h.size;
-		else if (h.type == TYPE_ARRAY)
-			open += h.size;
-		else if (h.type != TYPE_POINTER && h.type != TYPE_BOOL)
-			cur_take(c, h.size);
-	}
+	for (; open > 0 && take(w, &i); open--)
+		if (!i.pointer)
+			open += held(&i.data);
 }
 
-/* the cursor stands before a map's first key, then, when found, before the value */
-static bool step_into(struct cur *c, uint32_t pairs, const char *key, unsigned *budget)
+/* the value under this key of the map, if it has one */
+static bool step_into(struct walk *w, const MMDB_entry_data_s *map, const char *key,
+	MMDB_entry_data_s *out)
 {
 	size_t want = strlen(key);
+	struct item i;
 
-	for (; pairs > 0 && !c->bad; pairs--) {
-		struct cur k = *c;
-		struct head h = read_target(&k);
-		const uint8_t *text = cur_take(&k, h.size);
-
-		if (k.bad || h.type != TYPE_TEXT) {
-			c->bad = true;
+	w->at = map->offset_to_next;
+	for (uint32_t pairs = map->data_size; pairs > 0 && take(w, &i); pairs--) {
+		if (i.data.type != MMDB_DATA_TYPE_UTF8_STRING) {
+			w->bad = true;
 			return false;
 		}
-		skip(c, budget);
-		if (h.size == want && memcmp(text, key, want) == 0)
-			return !c->bad;
-		skip(c, budget);
+		if (i.data.data_size != want || memcmp(i.data.utf8_string, key, want) != 0) {
+			skip(w);
+			continue;
+		}
+		if (!take(w, &i))
+			return false;
+		*out = i.data;
+		return true;
 	}
 	return false;
 }
 
-static int value_read(struct cur *c, const struct head *h, struct mmdb_value *out)
+static int walk_to(struct walk w, const char *const path[], MMDB_entry_data_s *out)
 {
-	struct mmdb_value v = { .kind = MMDB_OTHER };
-	bool number = h->type == TYPE_U16 || h->type == TYPE_U32 || h->type == TYPE_U64;
-	const uint8_t *p = NULL;
+	struct item top;
 
-	if (number || h->type == TYPE_TEXT) {
-		p = cur_take(c, h->size);
-		if (!p || (number && h->size > sizeof(v.number)))
-			return -EBADMSG;
-	}
-	if (h->type == TYPE_TEXT)
-		v = (struct mmdb_value){ .kind = MMDB_TEXT, .text = (const char *)p,
-			.len = h->size };
-	if (number)
-		v.kind = MMDB_NUMBER;
-	for (uint32_t i = 0; number && i < h->size; i++)
-		v.number = v.number << 8 | p[i];
-	*out = v;
+	if (!take(&w, &top))
+		return -EBADMSG;
+	for (; *path; path++)
+		if (top.data.type != MMDB_DATA_TYPE_MAP ||
+			!step_into(&w, &top.data, *path, &top.data))
+			return w.bad ? -EBADMSG : -ENOENT;
+	*out = top.data;
 	return 0;
 }
 
-/* in any data section: the metadata is one of its own */
-static int get(struct cur c, size_t at, const char *const path[], struct mmdb_value *out)
-{
-	unsigned budget = VALUES_MAX;
-	struct head h;
+/* --- opening ------------------------------------------------------------------------------- */
 
-	cur_seek(&c, at);
-	h = read_target(&c);
-	for (; *path && !c.bad; path++) {
-		if (h.type != TYPE_MAP)
-			return -ENOENT;
-		if (!step_into(&c, h.size, *path, &budget))
-			return c.bad ? -EBADMSG : -ENOENT;
-		h = read_target(&c);
-	}
-	return c.bad ? -EBADMSG : value_read(&c, &h, out);
-}
-
-int mmdb_get(const struct mmdb *db, uint32_t record, const char *const path[],
-	struct mmdb_value *out)
-{
-	return get(cur_over(db->data, db->data_len), record, path, out);
-}
-
-static const uint8_t *find_metadata(const uint8_t *bytes, size_t len, size_t *meta_len)
+/* the last marker counts */
+static bool find_metadata(const uint8_t *bytes, size_t len, MMDB_s *out)
 {
 	size_t least = len > METADATA_MAX ? len - METADATA_MAX : 0;
 
-	if (len < MARKER_LEN)
-		return NULL;
+	if (len < MARKER_LEN + METADATA_MIN)
+		return false;
 	for (size_t at = len - MARKER_LEN + 1; at-- > least;) {
-		if (memcmp(bytes + at, marker, MARKER_LEN) == 0) {
-			*meta_len = len - at - MARKER_LEN;
-			return bytes + at + MARKER_LEN;
+		if (memcmp(bytes + at, marker, MARKER_LEN) != 0)
+			continue;
+		*out = (MMDB_s){ .data_section = bytes + at + MARKER_LEN,
+			.data_section_size = (uint32_t)(len - at - MARKER_LEN) };
+		return out->data_section_size >= METADATA_MIN;
+	}
+	return false;
+}
+
+/* a map of plain values, and of maps and lists of texts: what every writer makes */
+static bool plain(struct walk w)
+{
+	struct item top, i;
+
+	if (!take(&w, &top) || top.pointer || top.data.type != MMDB_DATA_TYPE_MAP)
+		return false;
+	for (uint32_t n = held(&top.data); n > 0; n--) {
+		if (!take(&w, &i) || (i.pointer && held(&i.data)))
+			return false;
+		for (uint32_t m = held(&i.data); m > 0; m--) {
+			struct item below;
+
+			if (!take(&w, &below) ||
+				below.data.type != MMDB_DATA_TYPE_UTF8_STRING)
+				return false;
 		}
 	}
-	return NULL;
+	return true;
 }
 
-static int meta_number(struct cur meta, const char *key, uint64_t max, uint64_t *out)
+/* will the library read these bytes and no others? */
+static bool sound(const uint8_t *bytes, size_t len)
 {
-	const char *path[] = { key, NULL };
-	struct mmdb_value v;
-	int r = get(meta, 0, path, &v);
+	static const char *const nodes[] = { "node_count", NULL };
+	static const char *const bits[] = { "record_size", NULL };
+	MMDB_entry_data_s n, b;
+	MMDB_s metadata;
 
-	if (r < 0 || v.kind != MMDB_NUMBER || v.number > max)
-		return -EBADMSG;
-	*out = v.number;
-	return 0;
+	if (!find_metadata(bytes, len, &metadata) || !plain(walk_from(&metadata, 0)) ||
+		walk_to(walk_from(&metadata, 0), nodes, &n) < 0 ||
+		walk_to(walk_from(&metadata, 0), bits, &b) < 0)
+		return false;
+	/* of any other type the library itself refuses them */
+	return n.type == MMDB_DATA_TYPE_UINT32 && b.type == MMDB_DATA_TYPE_UINT16 &&
+		(uint64_t)n.uint32 * b.uint16 / 4 + SEPARATOR <=
+			len - metadata.data_section_size - MARKER_LEN;
 }
 
-static int meta_read(struct cur meta, struct mmdb *db)
+static int copy_in(int from, int to, size_t max, size_t *len)
 {
-	static const char *const type[] = { "database_type", NULL };
-	uint64_t nodes, bits, version, major, built = 0;
-	struct mmdb_value v;
+	auto_free char *some = malloc(COPY_BYTES);
+	size_t sum = 0;
 
-	if (meta_number(meta, "node_count", UINT32_MAX - 1, &nodes) < 0 ||
-		meta_number(meta, "record_size", 32, &bits) < 0 ||
-		meta_number(meta, "ip_version", 6, &version) < 0 ||
-		meta_number(meta, "binary_format_major_version", 2, &major) < 0)
-		return -EBADMSG;
-	if (major != 2 || (version != 4 && version != 6) ||
-		(bits != 24 && bits != 28 && bits != 32))
-		return -EBADMSG;
-	meta_number(meta, "build_epoch", INT64_MAX / 1000, &built);
-	db->nodes = (uint32_t)nodes;
-	db->record_bits = (uint16_t)bits;
-	db->ip_version = (uint16_t)version;
-	db->built_s = (int64_t)built;
-	if (get(meta, 0, type, &v) == 0 && v.kind == MMDB_TEXT) {
-		size_t n = MIN(v.len, sizeof(db->type) - 1);
+	while (some) {
+		ssize_t n = read(from, some, COPY_BYTES);
+		int r;
 
-		memcpy(db->type, v.text, n);
-		db->type[n] = '\0';
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			*len = sum;
+			return n < 0 ? -errno : 0;
+		}
+		if ((size_t)n > max - sum)
+			return -EFBIG;
+		sum += (size_t)n;
+		r = io_write_all(to, some, (size_t)n);
+		if (r < 0)
+			return r;
 	}
-	return 0;
+	return -ENOMEM;
 }
 
-/* 28 bits: the middle byte has the top four of the left record, then of the right */
-static uint32_t child(const struct mmdb *db, uint32_t node, bool right)
+/* a memfd, or -errno */
+static int sealed_copy(int from, size_t max, size_t *len)
 {
-	unsigned half = db->record_bits / 4u; /* bytes of a node */
-	const uint8_t *p = db->tree + (size_t)node * half;
+	int fd = memfd_create("mmdb", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL), r;
 
-	if (db->record_bits == 28)
-		return right ? (uint32_t)(p[3] & 0x0f) << 24 | big_endian(p + 4, 3)
-			     : (uint32_t)(p[3] >> 4) << 24 | big_endian(p, 3);
-	half /= 2;
-	return big_endian(right ? p + half : p, half);
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("mmdb", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	r = copy_in(from, fd, max, len);
+	if (r == 0 && fcntl(fd, F_ADD_SEALS,
+			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		r = -errno;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
 }
 
-/* IPv4 stands in an IPv6 tree below 96 zero bits */
-static void find_root4(struct mmdb *db)
+static bool sound_file(int fd, size_t len)
 {
-	uint32_t node = 0;
+	/* private: until Linux 6.7 what is sealed cannot be shared by a writer's descriptor */
+	void *bytes = len ? mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	bool yes = bytes != MAP_FAILED && sound(bytes, len);
 
-	for (unsigned i = 0; db->ip_version == 6 && i < 96 && node < db->nodes; i++)
-		node = child(db, node, false);
-	db->root4 = node;
+	if (bytes != MAP_FAILED)
+		munmap(bytes, len);
+	return yes;
 }
 
-int mmdb_init(const void *bytes, size_t len, struct mmdb *out)
+static int from_lib(int status)
 {
-	struct mmdb db = { .tree = bytes };
-	size_t meta_len = 0, before;
-	const uint8_t *meta = find_metadata(bytes, len, &meta_len);
-	uint64_t tree_len;
-
-	if (!meta || meta_read(cur_over(meta, meta_len), &db) < 0)
+	switch (status) {
+	case MMDB_SUCCESS:
+		return 0;
+	case MMDB_OUT_OF_MEMORY_ERROR:
+		return -ENOMEM;
+	case MMDB_FILE_OPEN_ERROR:
+	case MMDB_IO_ERROR:
+		return -EIO;
+	case MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR:
+		return -ENOENT;
+	default:
 		return -EBADMSG;
-	before = len - meta_len - MARKER_LEN;
-	tree_len = (uint64_t)db.nodes * db.record_bits / 4;
-	if (tree_len + SEPARATOR > before)
-		return -EBADMSG;
-	db.data = db.tree + tree_len + SEPARATOR;
-	db.data_len = before - (size_t)tree_len - SEPARATOR;
-	find_root4(&db);
-	*out = db;
-	return 0;
+	}
 }
+
+int mmdb_open(int fd, size_t max, struct mmdb *out)
+{
+	size_t len = 0;
+	auto_close int copy = sealed_copy(fd, max, &len);
+	struct mmdb db;
+	char path[32];
+	int r;
+
+	if (copy < 0)
+		return copy;
+	if (!sound_file(copy, len))
+		return -EBADMSG;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", copy);
+	r = from_lib(MMDB_open(path, MMDB_MODE_MMAP, &db.lib));
+	if (r == 0)
+		*out = db;
+	return r;
+}
+
+void mmdb_close(struct mmdb *db)
+{
+	MMDB_close(&db->lib);
+}
+
+const char *mmdb_type(const struct mmdb *db)
+{
+	return db->lib.metadata.database_type;
+}
+
+int64_t mmdb_built_s(const struct mmdb *db)
+{
+	return (int64_t)MIN(db->lib.metadata.build_epoch, (uint64_t)INT64_MAX / 1000);
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
 
 int mmdb_find(const struct mmdb *db, const struct addr *a, uint32_t *record)
 {
-	uint32_t at = a->family == 4 ? db->root4 : 0;
+	struct sockaddr_storage at;
+	MMDB_lookup_result_s found;
+	int status;
 
-	if (!a->family || (a->family == 6 && db->ip_version == 4))
+	if (!a->family)
 		return -ENOENT;
-	for (unsigned i = 0; i < addr_bits(a) && at < db->nodes; i++)
-		at = child(db, at, a->b[i / 8] >> (7 - i % 8) & 1);
-	if (at == db->nodes)
+	addr_to_sockaddr(a, 0, &at);
+	found = MMDB_lookup_sockaddr(&db->lib, (const struct sockaddr *)&at, &status);
+	if (status != MMDB_SUCCESS)
+		return from_lib(status);
+	if (!found.found_entry)
 		return -ENOENT;
 	/* a node behind the last bit, or a place that is none */
-	if (at < db->nodes || at - db->nodes < SEPARATOR ||
-		at - db->nodes - SEPARATOR >= db->data_len)
+	if (found.entry.offset >= db->lib.data_section_size)
 		return -EBADMSG;
-	*record = at - db->nodes - SEPARATOR;
+	*record = found.entry.offset;
 	return 0;
+}
+
+static bool number_of(const MMDB_entry_data_s *d, uint64_t *out)
+{
+	switch (d->type) {
+	case MMDB_DATA_TYPE_UINT16:
+		*out = d->uint16;
+		return true;
+	case MMDB_DATA_TYPE_UINT32:
+		*out = d->uint32;
+		return true;
+	case MMDB_DATA_TYPE_UINT64:
+		*out = d->uint64;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static struct mmdb_value value_of(const MMDB_entry_data_s *d)
+{
+	struct mmdb_value v = { .kind = MMDB_OTHER };
+
+	if (d->type == MMDB_DATA_TYPE_UTF8_STRING)
+		v = (struct mmdb_value){ .kind = MMDB_TEXT, .text = d->utf8_string,
+			.len = d->data_size };
+	else if (d->type == MMDB_DATA_TYPE_MAP)
+		v = (struct mmdb_value){ .kind = MMDB_MAP, .map = d->offset };
+	else if (number_of(d, &v.number))
+		v.kind = MMDB_NUMBER;
+	return v;
+}
+
+/* which of the keys, or n */
+static size_t key_of(const MMDB_entry_data_s *d, const char *const keys[], size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && (strlen(keys[i]) != d->data_size ||
+				memcmp(keys[i], d->utf8_string, d->data_size) != 0))
+		i++;
+	return i;
+}
+
+int mmdb_read(const struct mmdb *db, uint32_t record, const char *const keys[], size_t n,
+	struct mmdb_value *out)
+{
+	struct walk w = walk_from(&db->lib, record);
+	struct item top, i;
+
+	memset(out, 0, n * sizeof(*out));
+	if (!take(&w, &top))
+		return -EBADMSG;
+	if (top.data.type != MMDB_DATA_TYPE_MAP)
+		return 0;
+	w.at = top.data.offset_to_next;
+	for (uint32_t pairs = top.data.data_size; pairs > 0 && take(&w, &i); pairs--) {
+		uint32_t at = w.at;
+		size_t k;
+
+		if (i.data.type != MMDB_DATA_TYPE_UTF8_STRING)
+			return -EBADMSG;
+		k = key_of(&i.data, keys, n);
+		if (k < n && out[k].kind == MMDB_NONE && take(&w, &i))
+			out[k] = value_of(&i.data);
+		w.at = at;
+		skip(&w);
+	}
+	return w.bad ? -EBADMSG : 0;
+}
+
+int mmdb_get(const struct mmdb *db, uint32_t map, const char *const path[],
+	struct mmdb_value *out)
+{
+	MMDB_entry_data_s d;
+	int r = walk_to(walk_from(&db->lib, map), path, &d);
+
+	if (r == 0)
+		*out = value_of(&d);
+	return r;
 }

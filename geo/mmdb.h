@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * mmdb.h - reading the MaxMind DB format, version 2, from memory. Pure.
- * https://maxmind.github.io/MaxMind-DB/
+ * mmdb.h - one database in the MaxMind format, read by libmaxminddb from a copy that
+ * nobody can cut under it. https://maxmind.github.io/MaxMind-DB/
  *
- * Written out rather than taken from libmaxminddb: Debian 12's 1.7.1 recurses as deep as
- * a file nests and maps the file itself, so that a crafted file overflows the stack and
- * one that is written over in place ends the process by SIGBUS. Here every read is
- * bounded by the bytes given, every look-up by a count of values, and nothing recurses.
- *
- * Ownership: a database borrows its bytes.
+ * Ownership: a database owns its copy; texts are borrowed from it.
+ * Threads:   reading changes nothing: any number may at once.
  * Errors:    -EBADMSG for bytes that are no such file, or one that is cut or damaged;
  *            -ENOENT where nothing is known. On failure outputs are untouched. */
 #ifndef GEO_MMDB_H
@@ -15,32 +11,38 @@
 
 #include "base/addr.h"
 
-enum { MMDB_TYPE_MAX = 64 };
+#include <maxminddb.h>
+#include <stddef.h>
 
 struct mmdb {
-	const uint8_t *tree, *data;
-	size_t data_len;
-	uint32_t nodes;
-	uint32_t root4;              /* where IPv4 begins: a record, not always a node */
-	uint16_t record_bits, ip_version;
-	int64_t built_s;
-	char type[MMDB_TYPE_MAX];    /* as the file calls itself: "GeoLite2-Country" */
+	MMDB_s lib;
 };
 
-enum mmdb_kind { MMDB_TEXT, MMDB_NUMBER, MMDB_OTHER };
+enum mmdb_kind { MMDB_NONE, MMDB_TEXT, MMDB_NUMBER, MMDB_MAP, MMDB_OTHER };
 
 struct mmdb_value {
 	enum mmdb_kind kind;
 	const char *text;            /* borrowed, not terminated, any bytes */
 	size_t len;
 	uint64_t number;             /* of an unsigned integer of up to 64 bits */
+	uint32_t map;                /* for mmdb_get */
 };
 
-int mmdb_init(const void *bytes, size_t len, struct mmdb *out);
-/* the record of this address, for mmdb_get */
+/* copies what the file has from where it stands; -EFBIG: more than max, -EIO, -ENOMEM ... */
+int mmdb_open(int fd, size_t max, struct mmdb *out);
+void mmdb_close(struct mmdb *db);
+const char *mmdb_type(const struct mmdb *db); /* as the file calls itself */
+int64_t mmdb_built_s(const struct mmdb *db);
+
+/* the record of this address */
 int mmdb_find(const struct mmdb *db, const struct addr *a, uint32_t *record);
-/* the value that these keys lead to, one map below another; the path ends with a NULL */
-int mmdb_get(const struct mmdb *db, uint32_t record, const char *const path[],
+/* What the record's map has under each of these n keys, MMDB_NONE where it
+ * has nothing; the first of a key counts. One pass, since most keys of most layouts are
+ * not there. 0; -EBADMSG: damaged, and *out has what stood before that */
+int mmdb_read(const struct mmdb *db, uint32_t record, const char *const keys[], size_t n,
+	struct mmdb_value *out);
+/* the value that these keys lead to, from a map on; the path ends with a NULL */
+int mmdb_get(const struct mmdb *db, uint32_t map, const char *const path[],
 	struct mmdb_value *out);
 
 #endif

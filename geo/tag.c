@@ -10,41 +10,60 @@
 #include <errno.h>
 #include <string.h>
 
-enum { KEYS_MAX = 4 };
-typedef const char *const key_path[KEYS_MAX];
+enum key { AS_NAME, AS_NUMBER, AS_ORGANIZATION, ASN, AUTONOMOUS_NUMBER,
+	AUTONOMOUS_ORGANIZATION, CITY, CITY_NAME, CONTINENT, CONTINENT_CODE, COUNTRY,
+	COUNTRY_CODE, NAME, KEYS };
+static const char *const keys[KEYS] = { "as_name", "as_number", "as_organization", "asn",
+	"autonomous_system_number", "autonomous_system_organization", "city", "city_name",
+	"continent", "continent_code", "country", "country_code", "name" };
 
-static key_path countries[] = { { "country", "iso_code" }, { "country_code" },
-	{ "country" } };
-static key_path continents[] = { { "continent", "code" }, { "continent_code" },
-	{ "continent" } };
-static key_path cities[] = { { "city", "names", "en" }, { "city" }, { "city_name" } };
-static key_path numbers[] = { { "autonomous_system_number" }, { "asn" }, { "as_number" } };
-static key_path names[] = { { "autonomous_system_organization" }, { "as_name" },
-	{ "as_organization" }, { "name" } };
+struct place {
+	enum key key;
+	const char *below[3]; /* in the map under that key */
+};
+
+static const struct place countries[] = { { COUNTRY, { "iso_code" } },
+	{ COUNTRY_CODE, { 0 } }, { COUNTRY, { 0 } } };
+static const struct place continents[] = { { CONTINENT, { "code" } },
+	{ CONTINENT_CODE, { 0 } }, { CONTINENT, { 0 } } };
+static const struct place cities[] = { { CITY, { "names", "en" } }, { CITY, { 0 } },
+	{ CITY_NAME, { 0 } } };
+static const enum key numbers[] = { AUTONOMOUS_NUMBER, ASN, AS_NUMBER };
+static const struct place names[] = { { AUTONOMOUS_ORGANIZATION, { 0 } }, { AS_NAME, { 0 } },
+	{ AS_ORGANIZATION, { 0 } }, { NAME, { 0 } } };
 
 struct looking {
 	const struct mmdb *db;
-	uint32_t record;
+	struct mmdb_value values[KEYS];
 	bool found, damaged;
 };
 
-static bool value_at(struct looking *l, const key_path *path, struct mmdb_value *out)
+static bool value_at(struct looking *l, const struct place *place, struct mmdb_value *out)
 {
-	int r = mmdb_get(l->db, l->record, *path, out);
+	const struct mmdb_value *v = &l->values[place->key];
+	int r;
 
+	if (!place->below[0]) {
+		*out = *v;
+		return v->kind != MMDB_NONE;
+	}
+	if (v->kind != MMDB_MAP)
+		return false;
+	r = mmdb_get(l->db, v->map, place->below, out);
 	l->damaged = l->damaged || r == -EBADMSG;
 	return r == 0;
 }
 
 /* two letters */
-static void code_read(struct looking *l, const key_path *paths, size_t n, char out[static 3])
+static void code_read(struct looking *l, const struct place *places, size_t n,
+	char out[static 3])
 {
 	struct mmdb_value v;
 
 	for (size_t i = 0; i < n && !out[0]; i++) {
 		char code[3] = "";
 
-		if (!value_at(l, &paths[i], &v) || v.kind != MMDB_TEXT || v.len != 2)
+		if (!value_at(l, &places[i], &v) || v.kind != MMDB_TEXT || v.len != 2)
 			continue;
 		for (unsigned k = 0; k < 2; k++) {
 			char c = v.text[k];
@@ -59,7 +78,7 @@ static void code_read(struct looking *l, const key_path *paths, size_t n, char o
 }
 
 /* cut to fit, but not within a character of UTF-8; a NUL ends it */
-static void text_read(struct looking *l, const key_path *paths, size_t n, char *out,
+static void text_read(struct looking *l, const struct place *places, size_t n, char *out,
 	size_t max)
 {
 	struct mmdb_value v;
@@ -67,7 +86,7 @@ static void text_read(struct looking *l, const key_path *paths, size_t n, char *
 	for (size_t i = 0; i < n && !out[0]; i++) {
 		size_t len;
 
-		if (!value_at(l, &paths[i], &v) || v.kind != MMDB_TEXT)
+		if (!value_at(l, &places[i], &v) || v.kind != MMDB_TEXT)
 			continue;
 		len = strnlen(v.text, v.len);
 		if (len >= max)
@@ -98,10 +117,8 @@ static bool asn_of(const struct mmdb_value *v, uint32_t *out)
 
 static void network_read(struct looking *l, struct geo_tag *tag)
 {
-	struct mmdb_value v;
-
 	for (size_t i = 0; i < ARRAY_LEN(numbers) && !tag->asn; i++)
-		if (value_at(l, &numbers[i], &v) && asn_of(&v, &tag->asn) && tag->asn)
+		if (asn_of(&l->values[numbers[i]], &tag->asn) && tag->asn)
 			l->found = true;
 	if (tag->asn && !tag->as_name[0])
 		text_read(l, names, ARRAY_LEN(names), tag->as_name, sizeof(tag->as_name));
@@ -110,10 +127,12 @@ static void network_read(struct looking *l, struct geo_tag *tag)
 int tag_read(const struct mmdb *db, const struct addr *a, struct geo_tag *tag)
 {
 	struct looking l = { .db = db };
-	int r = mmdb_find(db, a, &l.record);
+	uint32_t record;
+	int r = mmdb_find(db, a, &record);
 
 	if (r < 0)
 		return r;
+	l.damaged = mmdb_read(db, record, keys, KEYS, l.values) < 0;
 	code_read(&l, countries, ARRAY_LEN(countries), tag->country);
 	code_read(&l, continents, ARRAY_LEN(continents), tag->continent);
 	text_read(&l, cities, ARRAY_LEN(cities), tag->city, sizeof(tag->city));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "geo_files.h"
+#include "base/io.h"
 #include "base/macros.h"
 #include "base/text.h"
 
@@ -8,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -86,4 +88,14 @@ uint8_t *geo_file_bytes(unsigned ip_version, unsigned record_bits,
 	assert_int_equal(writer_finish(w, &about, &bytes, len), 0);
 	writer_free(w);
 	return bytes;
+}
+
+int geo_file_fd(const void *bytes, size_t len)
+{
+	int fd = memfd_create("geo_file", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(io_write_all(fd, bytes, len), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	return fd;
 }

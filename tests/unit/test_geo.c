@@ -26,15 +26,26 @@ static struct addr addr(const char *text)
 	return a;
 }
 
+static int open_bytes(const void *bytes, size_t len, struct mmdb *out)
+{
+	auto_close int fd = geo_file_fd(bytes, len);
+
+	return mmdb_open(fd, len, out);
+}
+
 /* 0 and the tag, or why not */
 static int look(const void *bytes, size_t len, const char *at, struct geo_tag *out)
 {
 	struct addr a = addr(at);
 	struct mmdb db;
-	int r = mmdb_init(bytes, len, &db);
+	int r = open_bytes(bytes, len, &db);
 
 	*out = (struct geo_tag){ 0 };
-	return r < 0 ? r : tag_read(&db, &a, out);
+	if (r < 0)
+		return r;
+	r = tag_read(&db, &a, out);
+	mmdb_close(&db);
+	return r;
 }
 
 #define A31 "aaaaaaaaaabbbbbbbbbbccccccccccd"
@@ -155,7 +166,7 @@ static void far_values(void **state)
 
 	(void)state;
 	for (size_t b = 0; b < ARRAY_LEN(bits); b++) {
-		struct writer_about about = { .type = "Far", .description = "",
+		struct writer_about about = { .type = "Far", .description = "", .built_s = 1,
 			.record_bits = bits[b] };
 		struct addr ends[] = { addr("192.0.2.0"), addr("192.0.2.127"),
 			addr("192.0.2.128"), addr("192.0.2.255") };
@@ -189,7 +200,7 @@ static void ask_all(const uint8_t *bytes, size_t len)
 		"255.255.255.255", "::", "2001:db8::1", "ffff::1" };
 	struct mmdb db;
 
-	if (mmdb_init(bytes, len, &db) < 0)
+	if (open_bytes(bytes, len, &db) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(addrs); i++) {
 		struct addr a = addr(addrs[i]);
@@ -200,6 +211,7 @@ static void ask_all(const uint8_t *bytes, size_t len)
 		assert_true(memchr(tag.as_name, '\0', sizeof(tag.as_name)) != NULL);
 		assert_true(memchr(tag.city, '\0', sizeof(tag.city)) != NULL);
 	}
+	mmdb_close(&db);
 }
 
 static void truncated(void **state)
@@ -209,14 +221,10 @@ static void truncated(void **state)
 
 	(void)state;
 	for (size_t cut = 0; cut < len; cut++) {
-		/* each in a block of its own size, so that a sanitizer sees */
-		auto_free uint8_t *some = malloc(cut ? cut : 1);
 		struct mmdb db;
 
-		memcpy(some, bytes, cut);
-		assert_int_equal(mmdb_init(some, cut, &db), -EBADMSG);
-		memcpy(some, bytes + len - cut, cut); /* the head is missing */
-		ask_all(some, cut);
+		assert_int_equal(open_bytes(bytes, cut, &db), -EBADMSG);
+		ask_all(bytes + len - cut, cut); /* the head is missing */
 	}
 }
 
@@ -264,12 +272,13 @@ static void crafted(void **state)
 		{ "a number of nine bytes", "\xe1\x43" "asn\x09\x02" "aaaaaaaaa", 16, 1,
 			-EBADMSG },
 		{ "no map", "\x42NL", 3, 1, -ENOENT },
-		{ "a type that is none", "\x00\x77", 2, 1, -EBADMSG },
+		{ "a type that is none", "\x00\x77", 2, 1, -ENOENT },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct writer_about about = { .type = "Crafted", .description = "" };
+		struct writer_about about = { .type = "Crafted", .description = "",
+			.built_s = 1 };
 		struct writer *w = writer_new(6);
 		struct addr lo = addr("192.0.2.0"), hi = addr("192.0.2.255");
 		auto_free uint8_t *bytes = NULL;
@@ -283,6 +292,118 @@ static void crafted(void **state)
 		assert_int_equal(writer_finish(w, &about, &bytes, &len), 0);
 		writer_free(w);
 		assert_int_equal(look(bytes, len, "192.0.2.1", &tag), cases[i].want);
+	}
+}
+
+/* the same of the map that describes the file, by pairs that are put before its others */
+struct pair {
+	uint8_t bytes[120 * 1024];
+	size_t len;
+	bool two;
+};
+
+static void add(struct pair *p, const void *bytes, size_t len, size_t times)
+{
+	for (; times > 0; times--, p->len += len) {
+		assert_true(len <= sizeof(p->bytes) - p->len);
+		memcpy(p->bytes + p->len, bytes, len);
+	}
+}
+
+static void deep_maps(struct pair *p)
+{
+	add(p, "\x41z", 2, 1);
+	add(p, "\xe1\x40", 2, 55000);
+	add(p, "\x40", 1, 1);
+}
+
+static void deep_lists(struct pair *p)
+{
+	add(p, "\x41z", 2, 1);
+	add(p, "\x01\x04", 2, 55000);
+	add(p, "\x40", 1, 1);
+}
+
+/* each list holds the next one twice: 2^40 values in all */
+static void lists_by_pointers(struct pair *p)
+{
+	enum { LEVELS = 40 };
+
+	add(p, "\x49languages\x02\x04", 12, 1);
+	for (unsigned i = 0; i < LEVELS; i++) {
+		/* one byte of the map is before us; further levels are behind these two */
+		size_t next = 1 + p->len + 4 + (i == 0 ? 4 : 0);
+		uint8_t pointer[] = { (uint8_t)(0x20 | next >> 8), (uint8_t)next };
+
+		add(p, pointer, 2, 2);
+		if (i == 0) /* as the value of another key, of type bytes */
+			add(p, (const uint8_t[]){ 0x41, 'z', 0x9d, (LEVELS - 1) * 6 + 2 - 29 },
+				4, 1);
+		add(p, i + 1 < LEVELS ? "\x02\x04" : "\x00\x04", 2, 1);
+	}
+	p->two = true;
+}
+
+/* times six, the size of a node, and 16 more: 12 in 32 bits */
+static void many_nodes(struct pair *p)
+{
+	add(p, "\x4anode_count\xc4\x2a\xaa\xaa\xaa", 16, 1);
+}
+
+static void list_of_many(struct pair *p)
+{
+	add(p, "\x49languages\x1f\x04\xff\xff\xff", 15, 1);
+}
+
+static void description_that_is_none(struct pair *p)
+{
+	add(p, "\x4b" "description\xa1\xa1\xa1", 15, 1);
+}
+
+static void crafted_metadata(void **state)
+{
+	static const struct {
+		const char *why;
+		void (*pair)(struct pair *p);
+		int want;
+	} cases[] = {
+		{ "maps in maps in maps", deep_maps, -EBADMSG },
+		{ "lists in lists in lists", deep_lists, -EBADMSG },
+		{ "lists by pointers, twice each", lists_by_pointers, -EBADMSG },
+		{ "more nodes than 32 bits of bytes", many_nodes, -EBADMSG },
+		{ "a list longer than the file", list_of_many, -EBADMSG },
+		{ "a description that is a number", description_that_is_none, -EBADMSG },
+	};
+	static const char marker[] = "\xab\xcd\xefMaxMind.com";
+	size_t len;
+	auto_free uint8_t *bytes = geo_file_bytes(6, 24, world, 6, &len);
+	uint8_t *head = memmem(bytes, len, marker, sizeof(marker) - 1);
+
+	(void)state;
+	assert_non_null(head);
+	head += sizeof(marker) - 1;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		auto_free struct pair *p = calloc(1, sizeof(*p));
+		auto_free uint8_t *all = malloc(len + sizeof(p->bytes));
+		size_t before = (size_t)(head + 1 - bytes);
+		struct geo_tag tag;
+
+		print_message("%s\n", cases[i].why);
+		cases[i].pair(p);
+		memcpy(all, bytes, before);
+		all[before - 1] += p->two ? 2 : 1; /* that many pairs more in the map */
+		memcpy(all + before, p->bytes, p->len);
+		memcpy(all + before + p->len, head + 1, len - before);
+		assert_int_equal(look(all, len + p->len, "192.0.2.1", &tag), cases[i].want);
+	}
+	/* no more of it than its marker, up to the end of a page */
+	for (size_t more = 0; more < 4; more++) {
+		auto_free uint8_t *page = calloc(1, 4096);
+		struct geo_tag tag;
+
+		memcpy(page + 4096 - more - (sizeof(marker) - 1), marker, sizeof(marker) - 1);
+		memset(page + 4096 - more, 0xff, more);
+		assert_int_equal(look(page, 4096, "192.0.2.1", &tag), -EBADMSG);
 	}
 }
 
@@ -473,6 +594,7 @@ int main(void)
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(flipped),
 		cmocka_unit_test(crafted),
+		cmocka_unit_test(crafted_metadata),
 		cmocka_unit_test(continents),
 		cmocka_unit_test(two_files),
 		cmocka_unit_test(changes),
