@@ -57,3 +57,24 @@ export async function axe(page) {
 	return r.violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.target.join(' ')).slice(0, 3).join('; ')}` +
 		` ${v.nodes[0].any[0]?.message ?? ''}`);
 }
+
+// opens rows of the tree, one after the other
+export async function unfold(page, ...path) {
+	for (const text of path) {
+		await row(page, text).waitFor();
+		if (await row(page, text).getAttribute('aria-expanded') === 'false')
+			await row(page, text).locator('.twist').click();
+	}
+}
+
+const UNITS = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 };
+export const number = text => {
+	const [n, unit] = text.trim().split(' ');
+	return n === '–' ? 0 : Number(n) * UNITS[unit.replace('/s', '')];
+};
+
+// a row's figures as numbers
+export async function cells(page, text) {
+	const get = async c => number(await row(page, text).locator(`.c-${c}`).innerText());
+	return { down: await get('down'), up: await get('up') };
+}

@@ -1,20 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The page served by the daemon itself: signs in with the link given, sees a program,
-// denies it, takes that back. Started by tests/lab/test_dashboard.py, inside the scope.
+// A story of the page as the daemon itself serves it: real.mjs FILE STORY LINK. Started by
+// tests/lab/test_dashboard.py inside the scope, so that the programs it runs are guarded. What
+// only the lab can do or see (kill the core, look at the far side) is asked for on stdout,
+// one JSON line, and answered on stdin.
 import assert from 'node:assert/strict';
-import { axe, launch, open, ready, row } from './page.mjs';
+import { execFile } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { launch, open, ready, watch } from './page.mjs';
+
+const [file, name, link] = process.argv.slice(2);
+const story = (await import(`./stories/${file}.mjs`))[name];
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const bad = [];
+
+export async function lab(ask, ...args) {
+	process.stdout.write(JSON.stringify({ ask, args }) + '\n');
+	return JSON.parse((await lines.next()).value);
+}
+
+// a program of this machine: {ok, out, err}
+export const run = (program, ...args) => new Promise(done =>
+	execFile(program, args, { timeout: 20000 }, (e, out, err) => done({ ok: !e, out, err })));
 
 const browser = await launch();
-const { page, bad } = await open(browser, process.argv[2]);
-await ready(page);
-await row(page, 'kdig').waitFor();
-await row(page, 'kdig').click();
-await page.focus('.tree .scroll');
-await page.keyboard.press('d');
-await page.check('dialog input[value="10m"]');
-await page.locator('dialog button[type=submit]').click();
-await page.locator('.toast button', { hasText: 'Undo' }).click();
-await page.waitForSelector('text=Taken back.');
-assert.deepEqual(await axe(page), []);
-assert.deepEqual(bad, []);
-await browser.close();
+const contexts = [];
+
+// a browser profile of its own, at the link or another address; signed in unless told
+async function visit(url = link, { signed = true, ...options } = {}) {
+	const o = await open(browser, null, options);
+	o.context.setDefaultTimeout(12000);
+	contexts.push(o.context);
+	watch(o.page, bad);
+	await o.page.goto(url);
+	if (signed)
+		await ready(o.page);
+	return o;
+}
+
+// another tab of the same profile
+async function tab(context, url) {
+	const page = await context.newPage();
+	watch(page, bad);
+	await page.goto(url);
+	return page;
+}
+
+try {
+	await story({ browser, visit, tab, lab, run, link, url: link.split('#')[0], bad });
+	assert.deepEqual(bad, [], 'errors in the console');
+} catch (e) {
+	for (const page of contexts.flatMap(c => c.pages()))
+		console.error(`--- ${page.url()}\n${await page.locator('body').innerText().catch(String)}`);
+	throw e;
+} finally {
+	await browser.close();
+}
+process.exit(0);

@@ -1,23 +1,83 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The dashboard as the daemon serves it, in Chromium."""
+"""The dashboard as the daemon serves it, in Chromium: the stories are told in
+tests/browser/stories, with real programs of this machine as traffic."""
 
+import json
 import os
 import pathlib
 import shutil
+import time
 
 import pytest
+from lab import zones
+from lab.gate import path_of
+from lab.geodata import make
+from lab.process import wait_for
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SCUPPER_BUILD", TOP / "build"))
+NEEDED = (("chromium", shutil.which("chromium")), ("node", shutil.which("node")),
+          ("the built dashboard", (BUILD / "web/dashboard/dist/index.html").exists()),
+          ("npm ci", (TOP / "web/dashboard/node_modules/playwright-core").exists()))
+MISSING = [what for what, there in NEEDED if not there]
+
+pytestmark = [pytest.mark.usefixtures("bpf"),
+              pytest.mark.skipif(bool(MISSING), reason=f"missing: {', '.join(MISSING)}")]
 
 
-def test_sign_in_rule_and_undo(lab):
-    for what, there in (("chromium", shutil.which("chromium")), ("node", shutil.which("node")),
-                        ("the built dashboard", (BUILD / "web/dashboard/dist/index.html").exists()),
-                        ("npm ci", (TOP / "web/dashboard/node_modules/playwright-core").exists())):
-        if not there:
-            pytest.skip(f"{what} is missing")
-    gate = lab.scupperd()
-    gate.run("kdig", "+short", "@127.0.0.53", "www.example.org")
-    done = gate.run("node", TOP / "tests/browser/real.mjs", gate.json("open")["url"], timeout=60)
+def link(gate):
+    return gate.json("open")["url"]
+
+
+def tell(gate, story, url=None, seconds=60, uid=None, env=None, **can):
+    """Runs a story in the scope and answers what it asks of the lab by can's functions."""
+    can.setdefault("link", lambda: link(gate))
+    page = gate.start("node", TOP / "tests/browser/real.mjs", *story.split("."),
+                      url or link(gate), uid=uid, env=env)
+    answered, deadline = 0, time.monotonic() + seconds
+    while page.running:
+        assert time.monotonic() < deadline, f"not told within {seconds} s: {page.out}{page.err}"
+        asked = page.out.rpartition("\n")[0].splitlines()
+        for line in asked[answered:]:
+            want = json.loads(line)
+            page.say(json.dumps(can[want["ask"]](*want["args"])))
+        answered = len(asked)
+        time.sleep(0.005)
+    done = page.wait()
     assert done.ok, done.out + done.err
+
+
+def counted(gate, path):
+    """A program's bytes as the daemon has them now."""
+    flows = [f for f in gate.flows() if path_of(f) == path]
+    return {way: sum(f[way] or 0 for f in flows) for way in ("rx", "tx")}
+
+
+def test_a_link_signs_in_once(lab):
+    tell(lab.scupperd(default="allow"), "see.links")
+
+
+def test_an_old_link_and_none(lab):
+    gate = lab.scupperd(default="allow", brief=True)
+    url, made = link(gate), time.monotonic()
+    wait_for(lambda: time.monotonic() > made + 3.2, "the link to be too old")
+    tell(gate, "see.expired", url)
+    tell(gate, "see.unsigned", url)
+
+
+def test_programs_appear_and_count(lab):
+    gate = lab.scupperd(default="allow")
+    tell(gate, "see.live", bytes=lambda path: counted(gate, path))
+
+
+def test_a_brush_on_the_chart_filters(lab):
+    tell(lab.scupperd(default="allow"), "see.brushed")
+
+
+def test_a_country_on_the_map_filters(lab):
+    here = [(a, "NL") for a in (zones.WWW4, zones.six(zones.WWW4))]
+    there = [(a, "DE") for a in (zones.OTHER4, zones.six(zones.OTHER4))]
+    country = make(lab, "country", here + there)
+    asn = make(lab, "asn", [(zones.WWW4, 64500, "Shop"), (zones.OTHER4, 64501, "Other"),
+                               (zones.six(zones.OTHER4), 64501, "Other")])
+    tell(lab.scupperd(default="allow", country=country, asn=asn), "see.mapped")

@@ -2,13 +2,12 @@
 """Where an address is said to be: rules by country and network, flows that tell it, files
 that change."""
 
-import os
 import shutil
-import subprocess
 
 import pytest
 from lab import zones
 from lab.gate import refused_beside_control, rule_text
+from lab.geodata import make
 from lab.process import wait_for
 
 pytestmark = pytest.mark.usefixtures("bpf")
@@ -17,18 +16,6 @@ pytestmark = pytest.mark.usefixtures("bpf")
 COUNTRIES = [(zones.ADS4, "XA"), (zones.WWW4, "NL"), (zones.six(zones.WWW4), "NL"),
              (zones.OTHER4, "DE"), (zones.six(zones.OTHER4), "DE")]
 NETWORKS = [(zones.WWW4, 64500, "Shop, Inc."), (zones.OTHER4, 64501, "Other")]
-
-
-def make(lab, kind, rows):
-    """A database of single addresses; replaced as a whole if it was there."""
-    csv, out = lab.tmp / f"{kind}.csv", lab.tmp / f"{kind}.mmdb"
-    csv.write_text("".join(
-        ",".join((row[0], row[0], *(f'"{x}"' for x in row[1:]))) + "\n" for row in rows))
-    subprocess.run([lab.world.build / "geo/make-mmdb", kind, out, csv], check=True,
-                   stdout=subprocess.DEVNULL, env={**os.environ,
-                                                   "SOURCE_DATE_EPOCH": "1780272000"})
-    out.chmod(0o644)
-    return out
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ class Lab:
         """A daemon that guards this story's cgroup. rules is one file's text or {file: text};
         conf are keys of scupperd's configuration with _ for -. brief: one whose grants last
         seconds, not minutes."""
-        program = "tests/lab/scupperd-brief" if brief else "scupperd"
+        program = "scupperd-brief" if brief else "scupperd"
         gate = Gate(self, rules, default, conf, program)
         self.gates.append(gate)
         gate.start_daemon(expect_ready)

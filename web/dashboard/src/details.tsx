@@ -48,7 +48,7 @@ function Goes({ r }: { r: Flow | Query }) {
 		{r.country && <Fact name="Likely in"><button class="link"
 			onClick={() => { countryOnly.value = r.country!; }}>{flag(r.country)} {country(r.country)}
 			</button></Fact>}
-		{r.as && <Fact name="Network">{safe(r.as)}</Fact>}
+		{r.as && <Fact name="Network">AS{r.as.number} {safe(r.as.name)}</Fact>}
 		<Fact name="State">{safe(r.state)}, since {when(r.start)}</Fact>
 	</>;
 }

@@ -14,7 +14,7 @@ interface Decided {
 export interface Flow extends Decided {
 	start: string; end: string | null; state: string; address: string | null;
 	port: number | null; proto: string; direction: string; country: string | null;
-	as: string | null; rx: number | null; tx: number | null;
+	as: { number: number; name: string | null } | null; rx: number | null; tx: number | null;
 }
 export interface Query extends Decided {
 	time: string; type: string; rcode: string; answers: string[]; ms: number;
