@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_GEO_FILES_H
 #define TESTS_UNIT_GEO_FILES_H
 
-#include "geo/writer.h"
+#include "mmdb_writer.h"
 
 /* keys by dots, values: text, or "#" and a number; "country.iso_code=NL asn=#13335" */
 void geo_value(struct writer *w, const char *facts);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "geo/writer.h"
+#include "mmdb_writer.h"
 #include "base/macros.h"
 
 #include <errno.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * writer.h - making a file in the MaxMind DB format: for geo/make-mmdb and for tests.
+ * mmdb_writer.h - a file in the MaxMind DB format, byte for byte: for tests alone, which
+ * want every layout and record size, and values that no well-behaved writer makes.
  * Values are put one behind another into the data section, then ranges of addresses are
  * led to the place where one begins; a later range lies over an earlier one.
  * Errors: no memory makes the writer bad, and writer_finish says so. */
-#ifndef GEO_WRITER_H
-#define GEO_WRITER_H
+#ifndef TESTS_UNIT_MMDB_WRITER_H
+#define TESTS_UNIT_MMDB_WRITER_H
 
 #include "base/addr.h"
 
