@@ -17,8 +17,8 @@ enum { COMMAND_LIMIT_MAX = 10000 };
 
 struct command_line {
 	const char *socket;
-	bool json, follow, no_browser;
-	const char *program, *name, *verdict;
+	bool json, follow, no_browser, jsonl, csv;
+	const char *program, *name, *verdict, *address, *country, *since, *from, *to;
 	uint32_t limit; /* 0: not said */
 	struct client *client;
 	int nargs;
@@ -32,6 +32,7 @@ int command_status(struct command_line *c);
 int command_apps(struct command_line *c);
 int command_queries(struct command_line *c);
 int command_flows(struct command_line *c);
+int command_history(struct command_line *c);
 int command_why(struct command_line *c);
 int command_rule_add(struct command_line *c);
 int command_rule_list(struct command_line *c);

@@ -12,8 +12,10 @@
 
 enum knows {
 	KNOWS_ALWAYS = 1, /* --socket, --json */
-	KNOWS_LISTS = 2,  /* --follow, --program, --name, --verdict, --limit */
+	KNOWS_LISTS = 2,  /* --program, --name, --verdict, --limit */
 	KNOWS_OPEN = 4,   /* --no-browser */
+	KNOWS_FOLLOW = 8, /* --follow */
+	KNOWS_PAST = 16,  /* --address, --country, --since, --from, --to, --jsonl, --csv */
 };
 
 struct command {
@@ -27,9 +29,11 @@ static const struct command commands[] = {
 	{ "status", "status", "how the daemon is", command_status, 0, 0, 0 },
 	{ "apps", "apps", "the programs it has met", command_apps, 0, 0, 0 },
 	{ "flows", "flows [--follow] [FILTER]", "the last connections", command_flows, 0, 0,
-		KNOWS_LISTS },
+		KNOWS_LISTS | KNOWS_FOLLOW },
 	{ "queries", "queries [--follow] [FILTER]", "the last names asked for",
-		command_queries, 0, 0, KNOWS_LISTS },
+		command_queries, 0, 0, KNOWS_LISTS | KNOWS_FOLLOW },
+	{ "history", "history [FORM] [FILTER]", "what happened, the newest first",
+		command_history, 0, 0, KNOWS_LISTS | KNOWS_PAST },
 	{ "why", "why [PROGRAM]", "what was denied last, by what, and how to allow it",
 		command_why, 0, 1, 0 },
 	{ "rule add", "rule add RULE", "make a rule; RULE is one argument or several",
@@ -60,6 +64,9 @@ static const char help_tail[] =
 	"\n"
 	"FILTER: --program PATH|NAME, --name HOST|.DOMAIN, --verdict allow|deny|ask,\n"
 	"        --limit N\n"
+	"        of history also: --since DURATION, --from TIME, --to TIME,\n"
+	"        --address ADDRESS, --country CC\n"
+	"FORM:   --csv, --jsonl, --json; without: a table of 50 rows\n"
 	"RULE:   ACTION WHO WHAT [OPTION]..., see scupper-rules(5)\n"
 	"\n"
 	"  --socket PATH  the daemon's control socket (/run/scupper/control.sock)\n"
@@ -68,7 +75,7 @@ static const char help_tail[] =
 	"\n"
 	"exit status: 0 done, 1 refused or not found, 2 wrong usage, 3 daemon not reachable\n";
 
-static const char *const later[] = { "rule import", "rule export", "ask", "list", "history",
+static const char *const later[] = { "rule import", "rule export", "ask", "list",
 	"top", "up", "doctor" };
 
 static int help(void)
@@ -102,11 +109,15 @@ static int words_match(const char *name, int n, char **args)
 	return *name ? 0 : used;
 }
 
-static int take_limit(struct command_line *c, int n, char **args)
+/* the history is written as it comes, so it may be as long as it is */
+static int take_limit(struct command_line *c, unsigned knows, int n, char **args)
 {
-	if (n < 2 || text_u32(args[1], COMMAND_LIMIT_MAX, &c->limit) < 0 || !c->limit)
+	uint32_t max = knows & KNOWS_PAST ? UINT32_MAX : COMMAND_LIMIT_MAX;
+	const char *equals = strchr(args[0], '='), *said = equals ? equals + 1 : args[1];
+
+	if ((!equals && n < 2) || text_u32(said, max, &c->limit) < 0 || !c->limit)
 		return -1;
-	return 2;
+	return equals ? 1 : 2;
 }
 
 /* one option at args[0]; how many arguments it took, 0: none, < 0: wrong */
@@ -119,13 +130,17 @@ static int take_option(struct command_line *c, unsigned knows, int n, char **arg
 	} valued[] = {
 		{ "--socket", &c->socket, KNOWS_ALWAYS }, { "--program", &c->program, KNOWS_LISTS },
 		{ "--name", &c->name, KNOWS_LISTS }, { "--verdict", &c->verdict, KNOWS_LISTS },
+		{ "--address", &c->address, KNOWS_PAST }, { "--country", &c->country, KNOWS_PAST },
+		{ "--since", &c->since, KNOWS_PAST }, { "--from", &c->from, KNOWS_PAST },
+		{ "--to", &c->to, KNOWS_PAST },
 	};
 	const struct {
 		const char *name;
 		bool *to;
 		unsigned of;
 	} flags[] = {
-		{ "--json", &c->json, KNOWS_ALWAYS }, { "--follow", &c->follow, KNOWS_LISTS },
+		{ "--json", &c->json, KNOWS_ALWAYS }, { "--follow", &c->follow, KNOWS_FOLLOW },
+		{ "--csv", &c->csv, KNOWS_PAST }, { "--jsonl", &c->jsonl, KNOWS_PAST },
 		{ "--no-browser", &c->no_browser, KNOWS_OPEN },
 	};
 
@@ -135,8 +150,9 @@ static int take_option(struct command_line *c, unsigned knows, int n, char **arg
 			return 1;
 		}
 	}
-	if (knows & KNOWS_LISTS && strcmp(args[0], "--limit") == 0)
-		return take_limit(c, n, args);
+	if (knows & KNOWS_LISTS && (strcmp(args[0], "--limit") == 0 ||
+		strncmp(args[0], "--limit=", 8) == 0))
+		return take_limit(c, knows, n, args);
 	for (size_t i = 0; i < ARRAY_LEN(valued); i++) {
 		size_t len = strlen(valued[i].name);
 

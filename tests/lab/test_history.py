@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What happened is in history.db, and still there after a fall."""
 
+import csv
+import io
+import json
 import sqlite3
 import stat
+import time
 
 import pytest
 from lab.process import wait_for
@@ -69,3 +73,76 @@ def test_the_api_reads_it_back(lab):
     assert status == 200 and by["/usr/bin/curl"]["flows"] >= 1 and by["/usr/bin/wget"]["denied"] >= 1
     status, countries = gate.api("countries")
     assert status == 200 and sum(c["denied"] for c in countries["items"]) >= 1
+
+
+def test_the_command_in_each_form(lab):
+    gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
+    for i in range(1, 21):
+        assert gate.run("curl", "-4sSm5", f"http://n{i:05}.shop.test/").ok
+    assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.ads.example/").ok
+    wait_for(lambda: len(rows(gate)) >= 21, "all to be in the file")
+
+    names = [f"n{i:05}.shop.test" for i in range(20, 0, -1)]
+    said = gate.cli("history", "--jsonl", "--program", "curl")
+    assert said.ok, said
+    assert [json.loads(line)["name"] for line in said.out.splitlines()] == names
+    said = gate.cli("history", "--csv", "--name", ".shop.test", "--limit=3")
+    table = list(csv.DictReader(io.StringIO(said.out)))
+    assert [row["name"] for row in table] == names[:3], said
+    assert {(row["program"], row["verdict"], row["rule"], row["port"], row["kind"])
+            for row in table} == {("/usr/bin/curl", "allow", "allow /usr/bin/curl .shop.test",
+                                   "80", "flow")}
+    document = gate.json("history", "--verdict", "deny")
+    assert {i["name"] for i in document["items"]} == {"www.ads.example"}
+    assert document["next"] is None
+    assert gate.json("history", "--limit", "5")["next"]
+    said = gate.cli("history")
+    assert said.ok and said.out.startswith("TIME") and "www.ads.example" in said.out
+    assert "/usr/bin/curl" in said.out and len(said.out.splitlines()) >= 22
+    address = table[0]["address"]
+    assert len(gate.json("history", "--address", address)["items"]) >= 1
+    assert gate.json("history", "--country", "NL")["items"] == []
+    assert len(gate.json("history", "--since", "10m", "--program", "curl")["items"]) == 20
+    assert gate.json("history", "--to", "2001-01-01")["items"] == []
+    first = json.loads(gate.cli("history", "--jsonl").out.splitlines()[-1])["start"]
+    assert gate.json("history", "--to", first)["items"] == []
+    for wrong, rc in ((("--from", "x"), 2), (("--since", "2h", "--from", first), 2),
+                      (("--csv", "--jsonl"), 2), (("--follow",), 2), (("--country", "Nowhere"), 1)):
+        said = gate.cli("history", *wrong)
+        assert said.rc == rc and said.err.startswith("scupper: ") and not said.out, said
+
+
+def test_without_a_history(lab):
+    gate = lab.scupperd(rules="", keep="0")
+    said = gate.cli("history")
+    assert said.rc == 1 and "keep=0" in said.err, said
+
+
+def test_a_corrupt_file_is_moved_aside_and_the_new_one_read(lab):
+    gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
+    file = gate.conf["state-dir"] / "history.db"
+
+    def get(n):
+        assert gate.run("curl", "-4sSm5", f"http://n{n:05}.shop.test/").ok
+
+    def listed():
+        said = gate.cli("history", "--jsonl", "--program", "curl")
+        return [json.loads(line)["name"] for line in said.out.splitlines()] if said.ok else []
+    get(1)
+    wait_for(lambda: listed() == ["n00001.shop.test"], "the first to be listed")
+    web = gate.pids[2]
+    for end in "", "-wal":        # every page, wherever its last version is
+        with open(f"{file}{end}", "r+b") as f:
+            size = f.seek(0, 2)
+            f.seek(0)
+            f.write(b"\xa5" * size)
+    gate.kill_core()              # what it has in memory is not the file
+    deadline = time.monotonic() + 30
+    n = 2
+    while not list(file.parent.glob("history.db.corrupt-*")):
+        assert time.monotonic() < deadline, gate.log[-2000:]
+        get(n)                    # traffic goes on all the time
+        n += 1
+    wait_for(lambda: "was corrupt: moved to" in gate.log, "the log to say so")
+    wait_for(lambda: f"n{n - 1:05}.shop.test" in listed(), "the new file to be read", 20)
+    assert gate.pids[2] != web    # started again to open it

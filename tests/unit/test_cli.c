@@ -175,7 +175,6 @@ static void usage(void **state)
 		{ "rule|import", 2, "rule import comes with a later version" },
 		{ "ask", 2, "ask comes with a later version" },
 		{ "list|add|x", 2, "list comes with a later version" },
-		{ "history", 2, "later version" },
 		{ "top", 2, "later version" },
 		{ "pause|soon", 2, "duration" },
 		{ "pause|1h|2h", 2, "usage" },
