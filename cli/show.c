@@ -173,6 +173,32 @@ static void show_geo(const json_t *geo)
 	show_label("network", show_text(geo, "asn"));
 }
 
+static void show_history(const json_t *h)
+{
+	char line[1024];
+	const char *error = show_text(h, "error"), *unread = show_text(h, "unread");
+
+	if (!json_is_object(h))
+		return;
+	if (error) {
+		snprintf(line, sizeof(line), "NOT WRITTEN, what happens waits in memory: %s",
+			error);
+		show_label("history", line);
+	} else if (show_number(h, "bytes")) {
+		snprintf(line, sizeof(line), "%.1f MB", (double)show_number(h, "bytes") / 1e6);
+		show_label("history", line);
+	}
+	if (unread) {
+		snprintf(line, sizeof(line), "CANNOT BE READ: %s", unread);
+		show_label("history", line);
+	}
+	if (show_number(h, "lost")) {
+		snprintf(line, sizeof(line), "%lld events were dropped while it could not be "
+			"written", (long long)show_number(h, "lost"));
+		show_label("history", line);
+	}
+}
+
 void show_status(const json_t *o)
 {
 	const json_t *counters = json_object_get(o, "counters"), *u;
@@ -204,6 +230,7 @@ void show_status(const json_t *o)
 		show_upstream(u);
 	show_counters(json_is_object(counters) ? counters : NULL);
 	show_geo(json_object_get(o, "geo"));
+	show_history(json_object_get(o, "history"));
 	show_label("rule files", show_text(o, "rule_errors"));
 }
 

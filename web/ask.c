@@ -7,6 +7,7 @@
 #include "web/events.h"
 #include "web/job.h"
 #include "web/objects.h"
+#include "web/reader.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -90,7 +91,8 @@ static void status_done(struct channel_call *call, const struct link_done *d)
 {
 	struct job *j = container_of(call, struct job, call);
 	struct api *a = j->api;
-	const struct object_link link = { d != NULL, a->boot, channel_bad(a->channel) };
+	const struct object_link link = { d != NULL, a->boot, channel_bad(a->channel),
+		reader_none(a->reader) ? NULL : reader_why(a->reader) };
 
 	request_answer(j->rq, MHD_HTTP_OK,
 		object_status(a->has_status ? &a->status : NULL, &link));

@@ -157,8 +157,8 @@ static void on_done(struct reader_job *j)
 	struct past *p = container_of(j, struct past, job);
 	json_t *items = p->items;
 
-	if (j->job.result < 0) {
-		answer_failure(j->rq, j->job.result);
+	if (j->result < 0) {
+		answer_failure(j->rq, j->result);
 		return;
 	}
 	p->items = NULL;
@@ -196,7 +196,7 @@ static void read_list(struct reader_job *j, struct history_read *r)
 {
 	struct past *p = container_of(j, struct past, job);
 
-	j->job.result = read_rows(r, &p->filter, p->before, p->limit, got_row, p, &p->next);
+	j->result = read_rows(r, &p->filter, p->before, p->limit, got_row, p, &p->next);
 }
 
 void api_history(struct api *a, struct request *rq)
@@ -235,7 +235,7 @@ static void read_groups(struct reader_job *j, struct history_read *r)
 {
 	struct past *p = container_of(j, struct past, job);
 
-	j->job.result = read_sums(r, p->by, &p->filter, p->step_s, got_sum, p);
+	j->result = read_sums(r, p->by, &p->filter, p->step_s, got_sum, p);
 }
 
 /* the last day unless it is said */

@@ -443,6 +443,18 @@ static json_t *geo_of(const struct link_status *s)
 	return o;
 }
 
+/* what keeps it from being written, and from being read */
+static json_t *history_of(const struct link_status *s, const struct object_link *link)
+{
+	json_t *o = json_object();
+
+	set_text(o, "error", s->history);
+	set_text(o, "unread", link->unread);
+	set_number(o, "bytes", s->history_bytes);
+	set_number(o, "lost", s->history_lost);
+	return o;
+}
+
 static json_t *sets_of(const struct link_status *s)
 {
 	json_t *o = json_object();
@@ -490,6 +502,7 @@ json_t *object_status(const struct link_status *s, const struct object_link *lin
 	set(o, "counters", s ? counters_of(s) : json_null());
 	set(o, "accounting", s ? json_boolean(s->accounting) : json_null());
 	set(o, "geo", s ? geo_of(s) : json_null());
+	set(o, "history", s ? history_of(s, link) : json_null());
 	set_text(o, "rule_errors", s ? s->rule_errors : NULL);
 	set_number(o, "link_errors", link->bad);
 	return o;

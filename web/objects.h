@@ -37,6 +37,7 @@ json_t *object_rule(const struct link_rule *r);
 struct object_link { /* how it is between the core and us */
 	bool running;
 	uint64_t boot, bad; /* bad: messages dropped */
+	const char *unread; /* why the history cannot be read, or NULL */
 };
 /* {mode, enabled, until} */
 json_t *object_filter(const struct link_status *s);

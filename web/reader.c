@@ -7,6 +7,7 @@
  * is started anew to open that. It is not when it has tried that very file before. */
 #include "web/reader.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/macros.h"
 #include "db/read.h"
 #include "web/http.h"
@@ -24,6 +25,7 @@ enum { OTHER_MS = 2500 };
 struct reader {
 	struct history_read *file;
 	struct worker *worker;
+	struct job turn;   /* the thread's, with running */
 	struct reader_job *head, **tail, *running;
 	unsigned waiting;
 	uv_timer_t look, again;
@@ -78,17 +80,14 @@ static void read_batch(void *ctx, struct job *batch)
 {
 	struct reader *r = ctx;
 
-	for (struct job *i = batch; i; i = i->next) {
-		struct reader_job *j = container_of(i, struct reader_job, job);
-
-		j->read(j, r->file);
-	}
+	(void)batch; /* one */
+	r->running->read(r->running, r->file);
 }
 
 static void finish(struct reader *r, struct reader_job *j, int result)
 {
 	r->waiting--;
-	j->job.result = result;
+	j->result = result;
 	j->done(j);
 }
 
@@ -104,17 +103,17 @@ static void give_next(struct reader *r)
 	if (!r->head)
 		r->tail = &r->head;
 	r->running = j;
-	j->job.done = on_read;
-	worker_give(r->worker, &j->job); /* there is room: no other is with it */
+	r->turn.done = on_read;
+	worker_give(r->worker, &r->turn); /* there is room: no other is with it */
 }
 
 static void on_read(struct job *job)
 {
-	struct reader_job *j = container_of(job, struct reader_job, job);
-	struct reader *r = j->reader;
+	struct reader *r = container_of(job, struct reader, turn);
+	struct reader_job *j = r->running;
 
 	r->running = NULL;
-	finish(r, j, job->result);
+	finish(r, j, job->result == -ECANCELED ? -ECANCELED : j->result);
 	give_next(r);
 	if (!r->waiting)
 		uv_timer_stop(&r->look);

@@ -6,21 +6,20 @@
 #ifndef WEB_READER_H
 #define WEB_READER_H
 
-#include "base/loop.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
 struct history_read;
 struct reader;
 struct request;
+struct uv_loop_s;
 
 enum { READER_WAITING_MAX = 32, READER_EACH_MAX = 6, READER_LOOK_MS = 250 };
 
 /* embedded in the caller's record, which must live until done was called */
 struct reader_job {
-	struct job job; /* result: 0, -errno; -ECANCELED: nobody waits for it any more */
 	struct reader_job *next;
+	int result; /* 0, -errno; -ECANCELED: nobody waits for it any more */
 	struct reader *reader;
 	struct request *rq; /* waits */
 	void (*read)(struct reader_job *j, struct history_read *r); /* on the thread */

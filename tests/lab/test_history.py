@@ -146,3 +146,40 @@ def test_a_corrupt_file_is_moved_aside_and_the_new_one_read(lab):
     wait_for(lambda: "was corrupt: moved to" in gate.log, "the log to say so")
     wait_for(lambda: f"n{n - 1:05}.shop.test" in listed(), "the new file to be read", 20)
     assert gate.pids[2] != web    # started again to open it
+
+
+@pytest.fixture
+def small_disk(lab):
+    """A file system of 3 MB, in the daemon's mount namespace."""
+    place, near = lab.tmp / "small", lab.world.daemon
+    place.mkdir()
+    assert near.run("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "small", place).ok
+    yield place
+    assert near.run("umount", "-l", place).ok
+
+
+def test_a_full_disk_stops_nothing(lab, small_disk):
+    gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test", state_dir=small_disk)
+    ballast = small_disk / "ballast"
+
+    def listed():
+        return {json.loads(line)["name"] for line in gate.cli("history", "--jsonl").out.splitlines()}
+    assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+    wait_for(lambda: "n00001.shop.test" in listed(), "the first to be written")
+    near = lab.world.daemon
+    assert not near.run("dd", "if=/dev/zero", f"of={ballast}", "bs=4k").ok  # until it is full
+    after = [f"n{n:05}.shop.test" for n in range(2, 12)]
+    asked = iter(range(12, 1000))
+
+    def noticed():          # what still fits into the write-ahead log is written
+        assert gate.run("curl", "-4sSm5", f"http://n{next(asked):05}.shop.test/").ok
+        return "full" in (gate.status()["history"]["error"] or "")
+    wait_for(noticed, "the status to say that the disk is full", 30)
+    for name in after:
+        assert gate.run("curl", "-4sSm5", f"http://{name}/").ok
+    assert "NOT WRITTEN" in gate.cli("status").out
+    gate.wait_log("the disk is full")
+    assert "n00001.shop.test" in listed()       # what is there can be read
+    assert near.run("rm", ballast).ok
+    wait_for(lambda: set(after) <= listed(), "what waited to be written", 30)
+    wait_for(lambda: gate.status()["history"]["error"] is None, "the status to be well again")
