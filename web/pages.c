@@ -71,7 +71,9 @@ static int load_file(struct pages *p, const char *dir, const char *below, const 
 		strcpy(page->path, "/");
 	page->type = type_of(name);
 	page->lasting = strncmp(page->path, "/assets/", 8) == 0;
-	sha256(page->bytes, page->len, hash);
+	r = sha256(page->bytes, page->len, hash);
+	if (r < 0)
+		return r;
 	session_text(hash, text);
 	snprintf(page->etag, sizeof(page->etag), "\"%s\"", text);
 	return 0;

@@ -14,15 +14,15 @@ void session_text(const uint8_t secret[static SESSION_SECRET], char out[static S
 static void add(struct session *list, unsigned n, const char *text, uint32_t uid,
 	int64_t until_ms)
 {
-	struct session *to = list;
+	struct session new = { .uid = uid, .until_ms = until_ms }, *to = list;
 
+	if (sha256(text, strlen(text), new.hash) < 0)
+		return; /* then nobody signs in by it */
 	for (unsigned i = 0; i < n; i++) {
 		if (list[i].until_ms < to->until_ms)
 			to = &list[i];
 	}
-	sha256(text, strlen(text), to->hash);
-	to->uid = uid;
-	to->until_ms = until_ms;
+	*to = new;
 }
 
 /* What is compared is hashed: how long that takes tells nothing of the secret. */
@@ -30,7 +30,8 @@ static struct session *find(struct session *list, unsigned n, const char *text)
 {
 	uint8_t hash[SHA256_LEN];
 
-	sha256(text, strlen(text), hash);
+	if (sha256(text, strlen(text), hash) < 0)
+		return NULL;
 	for (unsigned i = 0; i < n; i++) {
 		if (list[i].until_ms && memcmp(list[i].hash, hash, sizeof(hash)) == 0)
 			return &list[i];

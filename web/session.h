@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * session.h - who signed in to the dashboard. A token is good once, for a minute; a session
  * is bound to the uid that it was made for and ends after half a day without use. Secrets
- * are kept hashed. Bounds: the longest unused session, the oldest token leave first. Pure. */
+ * are kept hashed. Bounds: the longest unused session, the oldest token leave first. */
 #ifndef WEB_SESSION_H
 #define WEB_SESSION_H
 

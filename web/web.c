@@ -2,6 +2,7 @@
 #include "web/web.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "rules/rules.h"
 #include "web/api.h"
 #include "web/door.h"
@@ -240,7 +241,9 @@ static int serve(struct web *w, const struct web_conf *conf)
 	if (r < 0)
 		return r;
 	(void)rules_registrable(""); /* its list is read while files can be opened */
-	r = open_parts(w, conf);
+	r = sha256_init();
+	if (r == 0)
+		r = open_parts(w, conf);
 	if (r < 0) {
 		log_error("web: cannot start: %s", strerror(-r));
 		return r;
