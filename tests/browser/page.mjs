@@ -78,3 +78,5 @@ export async function cells(page, text) {
 	const get = async c => number(await row(page, text).locator(`.c-${c}`).innerText());
 	return { down: await get('down'), up: await get('up') };
 }
+
+export const nav = (page, name) => page.getByRole('navigation').getByRole('button', { name }).click();

@@ -81,3 +81,43 @@ def test_a_country_on_the_map_filters(lab):
     asn = make(lab, "asn", [(zones.WWW4, 64500, "Shop"), (zones.OTHER4, 64501, "Other"),
                                (zones.six(zones.OTHER4), 64501, "Other")])
     tell(lab.scupperd(default="allow", country=country, asn=asn), "see.mapped")
+
+
+def steer(lab, story, **conf):
+    """A story about rules: what of it is seen at the far side, and what rules there are."""
+    gate = lab.scupperd(**conf)
+
+    def own():
+        return [r for r in gate.items("rules") if r["source"] == "own"]
+    with lab.capture_to(zones.WWW4) as wire:
+        tell(gate, f"steer.{story}", seen=lambda: len(wire.syns(dport=80)), rules=own,
+             rule_add=gate.rule_add, rule_rm=gate.rule_rm,
+             cli=lambda *words: gate.cli(*words).ok)
+
+
+def test_a_click_denies_at_once_and_undo_opens_again(lab):
+    steer(lab, "denied", default="allow")
+
+
+def test_a_click_allows_one_host_to_one_user_for_an_hour(lab):
+    steer(lab, "allowed", default="deny")
+
+
+def test_everything_of_a_program_is_asked_twice(lab):
+    steer(lab, "everything", default="allow")
+
+
+def test_by_keys_alone(lab):
+    steer(lab, "keys", default="deny")
+
+
+def test_the_rules_page(lab):
+    steer(lab, "page", default="allow")
+
+
+def test_pause_and_resume(lab):
+    steer(lab, "paused", default="allow", rules="deny /usr/bin/curl .shop.test")
+
+
+def test_the_picture_is_held(lab):
+    steer(lab, "still", default="allow")

@@ -27,7 +27,7 @@ export function findings(s: Status | null): Finding[] {
 	return all;
 }
 
-const filterMode = (s: Status | null) => typeof s?.filter === 'string' ? s.filter
+export const filterMode = (s: Status | null) => typeof s?.filter === 'string' ? s.filter
 	: s?.filter?.mode ?? (s?.filter?.enabled === false ? 'paused' : 'on');
 
 export function Filtering() {

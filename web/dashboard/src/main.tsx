@@ -3,7 +3,7 @@ import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { get, post, Refused } from './api';
 import { Asking, Help } from './dialog';
-import { findings, Health } from './health';
+import { filterMode, findings, Health } from './health';
 import { Now } from './now';
 import { Rules } from './rules';
 import { begin, fail, heard, helping, link, me, notice, page, paused, say, search, signedOut, status, toast,
@@ -15,7 +15,7 @@ const PAGES: [Where, string][] = [['now', 'Now'], ['rules', 'Rules'], ['health',
 
 function Top() {
 	const s = status.value, bad = findings(s).filter(f => f.bad).length;
-	const whole = link.value === 'live' && !bad;
+	const filter = filterMode(s), whole = link.value === 'live' && !bad && filter === 'on';
 	return <header class="top">
 		<a class="skip" href="#main" onClick={e => {
 			e.preventDefault();
@@ -34,7 +34,8 @@ function Top() {
 			}} />
 		<button class={`health ${whole ? 'good' : 'bad'}`} onClick={() => { page.value = 'health'; }}>
 			<span aria-hidden="true">{whole ? '✓' : '!'}</span> {link.value === 'offline' ? 'Offline'
-				: link.value === 'connecting' ? 'Connecting' : watching.value ? 'Watching'
+				: link.value === 'connecting' ? 'Connecting' : filter === 'paused' ? 'Paused'
+					: filter === 'blocked' ? 'Everything blocked' : watching.value ? 'Watching'
 					: bad ? `${bad} to look at` : 'Filtering'}</button>
 		<select aria-label="Theme" value={theme.value}
 			onChange={e => { theme.value = e.currentTarget.value as Theme; }}>
