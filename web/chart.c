@@ -6,11 +6,12 @@
 #include "base/text.h"
 #include "web/history.h"
 #include "web/objects.h"
+#include "web/reader.h"
 #include "web/stats.h"
 
 #include <microhttpd.h>
 
-enum { STEP_MAX_S = 7 * 86400 };
+enum { STEP_MAX_S = 7 * 86400, MINUTE_S = 60 };
 
 struct span {
 	int64_t from_s, to_s; /* to not included */
@@ -35,6 +36,8 @@ static bool read_span(struct request *rq, struct span *out)
 	if (to_ms)
 		out->to_s = MIN(to_ms / 1000, now_s + 1);
 	out->from_s = from_ms ? from_ms / 1000 : out->to_s - STATS_SECONDS;
+	if (!step && out->from_s < now_s - STATS_SECONDS)
+		out->step_s = (uint32_t)history_step(out->from_s, out->to_s);
 	if (step && (text_u32(step, STEP_MAX_S, &out->step_s) < 0 || !out->step_s))
 		return wrong(rq, "step must be a number of seconds up to 604800");
 	if ((out->to_s - out->from_s) / out->step_s > API_LIST_MAX)
@@ -42,20 +45,67 @@ static bool read_span(struct request *rq, struct span *out)
 	return true;
 }
 
-void api_stats(struct api *a, struct request *rq)
+static void answer(struct request *rq, const struct stats_point *points, size_t n,
+	int64_t step_s)
+{
+	json_t *o = json_object(), *items = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(items, object_point(&points[i]));
+	json_object_set_new(o, "items", items);
+	json_object_set_new(o, "step", json_integer(step_s));
+	json_object_set_new(o, "next", json_null());
+	request_answer(rq, MHD_HTTP_OK, o);
+}
+
+/* The history knows of a connection's bytes when it has ended, the last minutes here know
+ * them as they are counted: so from where these are whole they stand in its place. */
+static void answer_joined(struct api *a, struct history_steps *h)
+{
+	int64_t from_s;
+
+	stats_time(a->stats, clock_unix_ms());
+	from_s = stats_first_s(a->stats) + h->step_s - 1;
+	from_s -= from_s % h->step_s;
+	from_s = MAX(from_s, h->from_s);
+	history_fill(h, MIN(from_s, h->to_s));
+	if (from_s < h->to_s)
+		h->n += stats_read(a->stats, from_s, h->to_s, h->step_s, h->at + h->n,
+			ARRAY_LEN(h->at) - h->n);
+	answer(h->rq, h->at, h->n, h->step_s);
+}
+
+static void answer_past(struct api *a, struct history_steps *h)
+{
+	(void)a;
+	history_fill(h, h->to_s);
+	answer(h->rq, h->at, h->n, h->step_s);
+}
+
+static void answer_recent(struct api *a, struct request *rq, const struct span *span)
 {
 	struct stats_point points[API_LIST_MAX + 2];
-	json_t *items;
+
+	answer(rq, points, stats_read(a->stats, span->from_s, span->to_s, span->step_s,
+		points, ARRAY_LEN(points)), span->step_s);
+}
+
+/* Whole minutes and more are in the history, seconds are not. Where that cannot be read,
+ * what is here is given: the live view goes on. */
+void api_stats(struct api *a, struct request *rq)
+{
+	bool some = request_argument(rq, "program") || request_argument(rq, "country") ||
+		request_argument(rq, "verdict");
 	struct span span;
-	size_t n;
 
 	if (!read_span(rq, &span))
 		return;
 	stats_time(a->stats, clock_unix_ms());
-	n = stats_read(a->stats, span.from_s, span.to_s, span.step_s, points,
-		ARRAY_LEN(points));
-	items = json_array();
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(items, object_point(&points[i]));
-	api_answer_list(rq, items, 0);
+	if (some || (span.step_s >= MINUTE_S && span.from_s < stats_first_s(a->stats) &&
+		!reader_why(a->reader)))
+		history_stats(a, rq, &(struct history_steps){ .from_s = span.from_s,
+			.to_s = span.to_s, .step_s = span.step_s,
+			.answer = some ? answer_past : answer_joined });
+	else
+		answer_recent(a, rq, &span);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * What happened, read from history.db by the reader's thread: lists of it, and sums over a
  * span of time. The thread makes the items; the loop wraps and sends them. */
-#include "web/api.h"
+#include "web/history.h"
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/text.h"
 #include "db/read.h"
-#include "web/history.h"
 #include "web/objects.h"
 #include "web/reader.h"
 
@@ -20,14 +19,16 @@ enum { DAY_MS = 86400000 };
 
 struct past {
 	struct reader_job job;
+	struct api *api;
 	const struct users *users;
 	struct read_filter filter;
 	char program[PROGRAM_PATH_MAX], name[HOST_MAX + 2], country[3];
 	struct addr addr;
 	enum read_by by;
 	unsigned limit;
-	int64_t before, next, step_s;
+	int64_t before, next;
 	json_t *items;
+	struct history_steps *steps;
 };
 
 static void past_free(void *job)
@@ -35,6 +36,7 @@ static void past_free(void *job)
 	struct past *p = job;
 
 	json_decref(p->items);
+	free(p->steps);
 	free(p);
 }
 
@@ -55,6 +57,7 @@ static struct past *past_new(struct api *a, struct request *rq)
 		request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 		return NULL;
 	}
+	p->api = a;
 	p->users = a->users;
 	p->job.rq = rq;
 	rq->job = p;
@@ -161,11 +164,12 @@ static void on_done(struct reader_job *j)
 		answer_failure(j->rq, j->result);
 		return;
 	}
+	if (p->steps) {
+		p->steps->answer(p->api, p->steps);
+		return;
+	}
 	p->items = NULL;
-	if (p->step_s)
-		history_answer_stats(j->rq, items, p->step_s);
-	else
-		api_answer_list(j->rq, items, (uint64_t)p->next);
+	api_answer_list(j->rq, items, (uint64_t)p->next);
 }
 
 static void past_give(struct api *a, struct past *p,
@@ -221,21 +225,16 @@ void api_history(struct api *a, struct request *rq)
 static void got_sum(void *ctx, const struct read_sum *sum)
 {
 	struct past *p = ctx;
-	json_t *o = p->by == READ_BY_TIME ? object_stat(sum->at_ms, sum->rx, sum->tx,
-			sum->connections, sum->denied)
-		: p->by == READ_BY_PROGRAM ? object_past_app(sum, p->users)
-					   : object_country(sum);
 
-	if (p->by == READ_BY_TIME)
-		p->step_s = MAX(p->step_s, sum->step_s);
-	json_array_append_new(p->items, o);
+	json_array_append_new(p->items, p->by == READ_BY_PROGRAM
+		? object_past_app(sum, p->users) : object_country(sum));
 }
 
 static void read_groups(struct reader_job *j, struct history_read *r)
 {
 	struct past *p = container_of(j, struct past, job);
 
-	j->result = read_sums(r, p->by, &p->filter, p->step_s, got_sum, p);
+	j->result = read_sums(r, p->by, &p->filter, 0, got_sum, p);
 }
 
 /* the last day unless it is said */
@@ -267,41 +266,63 @@ void history_apps(struct api *a, struct request *rq)
 		past_give(a, p, read_groups);
 }
 
-int64_t history_step(int64_t from_ms, int64_t to_ms)
+int64_t history_step(int64_t from_s, int64_t to_s)
 {
 	static const int steps[] = { 60, 300, 900, 3600, 6 * 3600, 86400 };
 	size_t i = 0;
 
 	while (i + 1 < ARRAY_LEN(steps) &&
-		(to_ms - from_ms) / 1000 / steps[i] > HISTORY_STEPS_USUAL)
+		(to_s - from_s) / steps[i] > HISTORY_STEPS_USUAL)
 		i++;
 	return steps[i];
 }
 
-void history_stats(struct api *a, struct request *rq, int64_t step_s)
+void history_fill(struct history_steps *h, int64_t until_s)
 {
-	struct past *p = sums_new(a, rq, READ_BY_TIME);
-	int64_t to;
-
-	if (!p)
-		return;
-	to = p->filter.to_ms ? p->filter.to_ms : clock_unix_ms();
-	if (!step_s)
-		step_s = history_step(p->filter.from_ms, to);
-	p->step_s = (step_s + 59) / 60 * 60;
-	if ((to - p->filter.from_ms) / 1000 / p->step_s > HISTORY_STEPS_MAX) {
-		refuse(rq, "that is more than 3000 steps: ask for longer ones");
-		return;
+	while (h->n && h->at[h->n - 1].time_s >= until_s)
+		h->n--;
+	while (h->n && h->n < ARRAY_LEN(h->at) &&
+		h->at[h->n - 1].time_s + h->step_s < until_s) {
+		h->at[h->n] = (struct stats_point){ .time_s = h->at[h->n - 1].time_s +
+			h->step_s };
+		h->n++;
 	}
-	past_give(a, p, read_groups);
 }
 
-void history_answer_stats(struct request *rq, json_t *items, int64_t step_s)
+static void got_step(void *ctx, const struct read_sum *sum)
 {
-	json_t *o = json_object();
+	struct past *p = ctx;
+	struct history_steps *h = p->steps;
 
-	json_object_set_new(o, "items", items);
-	json_object_set_new(o, "step", json_integer(step_s));
-	json_object_set_new(o, "next", json_null());
-	request_answer(rq, MHD_HTTP_OK, o);
+	h->step_s = sum->step_s;
+	history_fill(h, sum->at_ms / 1000);
+	if (h->n < ARRAY_LEN(h->at))
+		h->at[h->n++] = (struct stats_point){ sum->at_ms / 1000, sum->rx, sum->tx,
+			sum->connections, sum->denied };
+}
+
+static void read_steps(struct reader_job *j, struct history_read *r)
+{
+	struct past *p = container_of(j, struct past, job);
+
+	j->result = read_sums(r, READ_BY_TIME, &p->filter, p->steps->step_s, got_step, p);
+}
+
+void history_stats(struct api *a, struct request *rq, const struct history_steps *want)
+{
+	struct past *p = past_new(a, rq);
+
+	if (!p || !common_arguments(rq, p))
+		return;
+	p->steps = calloc(1, sizeof(*p->steps));
+	if (!p->steps) {
+		request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+		return;
+	}
+	*p->steps = *want;
+	p->steps->step_s = (want->step_s + 59) / 60 * 60;
+	p->steps->rq = rq;
+	p->filter.from_ms = want->from_s * 1000;
+	p->filter.to_ms = want->to_s * 1000;
+	past_give(a, p, read_steps);
 }

@@ -3,24 +3,34 @@
 #ifndef WEB_HISTORY_H
 #define WEB_HISTORY_H
 
-#include <jansson.h>
+#include "web/api.h"
+#include "web/stats.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
 struct api;
 struct request;
 
-enum { HISTORY_STEPS_USUAL = 400, HISTORY_STEPS_MAX = 3000 };
+enum { HISTORY_STEPS_USUAL = 400 };
 
 /* arguments from and to; 0: not said. false: it has answered */
 bool history_span(struct request *rq, int64_t *from_ms, int64_t *to_ms);
 /* programs by what they sent and received between from and to */
 void history_apps(struct api *a, struct request *rq);
-/* sums by step between from and to, which the request says; step_s 0: as the span wants,
- * else it is rounded up to whole minutes. What the recent past's own figures do not reach */
-void history_stats(struct api *a, struct request *rq, int64_t step_s);
-int64_t history_step(int64_t from_ms, int64_t to_ms); /* the usual one, in seconds */
-/* {"items": [...], "step": seconds, "next": null}; takes items */
-void history_answer_stats(struct request *rq, json_t *items, int64_t step_s);
+/* sums by step: asked for, and as they come back */
+struct history_steps {
+	int64_t from_s, to_s;
+	int64_t step_s; /* rounded up to minutes; longer where only hours or days are left */
+	void (*answer)(struct api *a, struct history_steps *h); /* on the loop */
+	struct request *rq;
+	size_t n;
+	struct stats_point at[API_LIST_MAX + 2]; /* oldest first, without a gap */
+};
+/* of the program, country and verdict that the request says; answers problems itself */
+void history_stats(struct api *a, struct request *rq, const struct history_steps *want);
+/* steps without traffic up to that time; what is at that time or after it goes */
+void history_fill(struct history_steps *h, int64_t until_s);
+int64_t history_step(int64_t from_s, int64_t to_s); /* the usual one */
 
 #endif

@@ -281,18 +281,6 @@ json_t *object_country(const struct read_sum *sum)
 	return o;
 }
 
-json_t *object_stat(int64_t at_ms, uint64_t rx, uint64_t tx, uint64_t flows, uint64_t denied)
-{
-	json_t *o = json_object();
-
-	set(o, "time", object_time(at_ms));
-	set_number(o, "down", rx);
-	set_number(o, "up", tx);
-	set_number(o, "flows", flows);
-	set_number(o, "denied", denied);
-	return o;
-}
-
 /* the innermost systemd unit of a cgroup path: what ends in .service or .scope */
 static json_t *unit_of(const char *cgroup)
 {

@@ -28,8 +28,6 @@ json_t *object_flow(struct window *w, const struct link_flow *f, bool old_boot);
 json_t *object_past(const struct read_row *row, const struct users *users);
 json_t *object_past_app(const struct read_sum *sum, const struct users *users);
 json_t *object_country(const struct read_sum *sum);
-/* {time, down, up, flows, denied}: bytes and how many in a step of time */
-json_t *object_stat(int64_t at_ms, uint64_t rx, uint64_t tx, uint64_t flows, uint64_t denied);
 json_t *object_app(const struct window_program *p, const struct users *users);
 /* {time, down, up, flows, denied} */
 json_t *object_point(const struct stats_point *p);

@@ -2,8 +2,11 @@
 """What happened is in history.db, and still there after a fall."""
 
 import csv
+import datetime
 import io
 import json
+import os
+import signal
 import sqlite3
 import stat
 import time
@@ -183,3 +186,35 @@ def test_a_full_disk_stops_nothing(lab, small_disk):
     assert near.run("rm", ballast).ok
     wait_for(lambda: set(after) <= listed(), "what waited to be written", 30)
     wait_for(lambda: gate.status()["history"]["error"] is None, "the status to be well again")
+
+
+def ago(**span):
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**span)
+    return then.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_steps_reach_back_over_a_restart_of_web(lab):
+    gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
+    for i in range(1, 6):
+        assert gate.run("curl", "-4sSm5", f"http://n{i:05}.shop.test/").ok
+    assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.ads.example/").ok
+
+    wait_for(lambda: len([r for r in rows(gate) if r[2] == 1]) >= 5, "all to be in the file")
+
+    def total(query=""):
+        status, page = gate.api(f"stats?from={ago(hours=1)}&step=60{query}")
+        assert status == 200 and page["step"] == 60, page
+        times = [datetime.datetime.fromisoformat(i["time"].replace("Z", "+00:00"))
+                 for i in page["items"]]
+        assert all(b - a == datetime.timedelta(minutes=1) for a, b in zip(times, times[1:]))
+        return {k: sum(i[k] for i in page["items"]) for k in ("down", "up", "flows", "denied")}
+    before = total()
+    assert before["flows"] >= 5 and before["denied"] >= 1
+    web = gate.pids[2]
+    os.kill(web, signal.SIGKILL)
+    wait_for(lambda: gate.pids[2] not in (None, web) and gate.cli("status").ok, "another web")
+    after = total()
+    assert after["flows"] >= 5 and after["denied"] >= 1
+    assert total("&program=curl")["denied"] == 0 and total("&program=wget")["flows"] == 0
+    status, page = gate.api(f"stats?from={ago(days=300)}")
+    assert status == 200 and page["step"] == 86400 and len(page["items"]) >= 1
