@@ -270,6 +270,11 @@ static int read_users(struct reader *r, const char *value)
 	return text_copy(r->c->users, sizeof(r->c->users), value) ? 0 : -EINVAL;
 }
 
+static int read_readers(struct reader *r, const char *value)
+{
+	return text_copy(r->c->readers, sizeof(r->c->readers), value) ? 0 : -EINVAL;
+}
+
 static const struct key keys[] = {
 	{ "daemon", "instance", false, read_instance, "a-z 0-9 - (31 at most)" },
 	{ "daemon", "state-dir", false, read_state_dir, "an absolute path" },
@@ -307,6 +312,7 @@ static const struct key keys[] = {
 	{ "web", "listen", true, read_web_listen, "a loopback address[:port], or none" },
 	{ "web", "group", false, read_group, "a group's name" },
 	{ "web", "users", false, read_users, "names of users" },
+	{ "web", "readers", false, read_readers, "names of users, or *" },
 };
 
 void conf_default(struct conf *out)

@@ -54,7 +54,7 @@ struct conf {
 	enum conf_queries history_queries;
 	/* [web] */
 	char group[64];
-	char users[512]; /* names or numbers, by blanks or commas */
+	char users[512], readers[512]; /* names or numbers, by blanks or commas */
 	struct conf_at web[4];
 	unsigned nweb;         /* 0: 127.0.0.1:7531 and [::1]:7531 */
 	bool web_none;

@@ -227,6 +227,8 @@ static int open_control(struct held *h, char *why, size_t why_max)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
 	gid_t group = rights_group(h->conf->group);
+	/* scupper-web asks the kernel who it is; the mode only spares it strangers */
+	mode_t mode = h->conf->users[0] || h->conf->readers[0] ? 0666 : 0660;
 	int r = 0;
 
 	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s/control.sock",
@@ -240,7 +242,7 @@ static int open_control(struct held *h, char *why, size_t why_max)
 		return -errno;
 	unlink(at.sun_path);
 	if (bind(h->control, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-		chmod(at.sun_path, 0660) < 0 ||
+		chmod(at.sun_path, mode) < 0 ||
 		(group != (gid_t)-1 && chown(at.sun_path, 0, group) < 0) ||
 		listen(h->control, CONTROL_BACKLOG) < 0)
 		r = -errno;
@@ -274,14 +276,21 @@ static int web_socket(const struct held *h, const struct conf_at *at)
 	return r;
 }
 
-/* A taken port costs the dashboard, never the gate. */
-static void open_web(struct held *h)
+/* where the dashboard is to be */
+static unsigned web_places(const struct conf *c, const struct conf_at **out)
 {
 	static const struct conf_at usual[] = { { { 4, { 127, 0, 0, 1 } }, 7531 },
 		{ { 6, { [15] = 1 } }, 7531 } };
-	const struct conf *c = h->conf;
-	const struct conf_at *list = c->nweb ? c->web : usual;
-	unsigned n = c->web_none ? 0 : c->nweb ? c->nweb : ARRAY_LEN(usual);
+
+	*out = c->nweb ? c->web : usual;
+	return c->web_none ? 0 : c->nweb ? c->nweb : ARRAY_LEN(usual);
+}
+
+/* A taken port costs the dashboard, never the gate. */
+static void open_web(struct held *h)
+{
+	const struct conf_at *list;
+	unsigned n = web_places(h->conf, &list);
 
 	for (unsigned i = 0; i < n; i++) {
 		char addr[ADDR_TEXT_MAX], holder[128] = "";
@@ -324,6 +333,8 @@ static int open_link(struct held *h)
 static void open_kernel(struct held *h)
 {
 	static const uint16_t guarded[] = { 53 };
+	uint16_t web[ARRAY_LEN(h->conf->web)];
+	const struct conf_at *places;
 	struct who_conf conf = {
 		.instance = &h->instance,
 		.scope = h->scope,
@@ -331,9 +342,13 @@ static void open_kernel(struct held *h)
 		.closed = h->conf->closed,
 		.guarded_ports = guarded,
 		.nguarded_ports = ARRAY_LEN(guarded),
+		.bind_ports = web,
+		.nbind_ports = web_places(h->conf, &places),
 	};
 	int r;
 
+	for (unsigned i = 0; i < conf.nbind_ports; i++)
+		web[i] = places[i].port;
 	h->nft = nft_socket(h->why, sizeof(h->why));
 	if (h->nft < 0)
 		return;

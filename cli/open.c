@@ -9,15 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* who will look: under sudo the user who ran it */
+/* who will look: under sudo the user who ran it, who may do what root may */
 static json_t *token_request(void)
 {
 	const char *sudo = geteuid() == 0 ? getenv("SUDO_UID") : NULL;
 	json_t *o = json_object();
 	uint32_t uid;
 
-	if (sudo && text_u32(sudo, UINT32_MAX - 1, &uid) == 0)
+	if (sudo && text_u32(sudo, UINT32_MAX - 1, &uid) == 0) {
 		json_object_set_new(o, "uid", json_integer(uid));
+		json_object_set_new(o, "role", json_string("admin"));
+	}
 	return o;
 }
 

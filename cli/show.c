@@ -199,6 +199,22 @@ static void show_history(const json_t *h)
 	}
 }
 
+static void show_web(const json_t *web)
+{
+	const char *address = show_text(web, "address");
+	char line[256];
+
+	if (!web)
+		return;
+	if (address)
+		snprintf(line, sizeof(line), "%s (sign in: scupper open); %lld signed in, "
+			"%lld live streams", address, (long long)show_number(web, "sessions"),
+			(long long)show_number(web, "streams"));
+	else
+		snprintf(line, sizeof(line), "not served");
+	show_label("dashboard", line);
+}
+
 void show_status(const json_t *o)
 {
 	const json_t *counters = json_object_get(o, "counters"), *u;
@@ -231,6 +247,7 @@ void show_status(const json_t *o)
 	show_counters(json_is_object(counters) ? counters : NULL);
 	show_geo(json_object_get(o, "geo"));
 	show_history(json_object_get(o, "history"));
+	show_web(json_object_get(o, "web"));
 	show_label("rule files", show_text(o, "rule_errors"));
 }
 

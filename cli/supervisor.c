@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/held.h"
+#include "cli/people.h"
 #include "nft/nft.h"
 #include "nft/route.h"
 #include "web/web.h"
@@ -30,7 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEATHS_MAX = 5, DEATHS_WITHIN_MS = 10000, REST_MS = 100, END_WAIT_MS = 5000, WEB_USERS_MAX = 256 };
+enum { DEATHS_MAX = 5, DEATHS_WITHIN_MS = 10000, REST_MS = 100, END_WAIT_MS = 5000 };
 
 struct child {
 	const char *name;
@@ -64,47 +65,11 @@ static const char *pages_dir(char out[static PATH_MAX])
 	return SCUPPER_DATADIR "/dashboard";
 }
 
-static void user_add(uint32_t *uids, unsigned *n, const char *name)
-{
-	const struct passwd *pw = getpwnam(name);
-	char *end;
-	unsigned long v = strtoul(name, &end, 10);
-
-	if (*n == WEB_USERS_MAX || (!pw && (*end || end == name)))
-		log_warning("users= in [web]: there is no user %s", name);
-	else
-		uids[(*n)++] = pw ? pw->pw_uid : (uint32_t)v;
-}
-
-/* who may sign in: users= and the members of group= */
-static unsigned users_of(const struct conf *c, uint32_t uids[static WEB_USERS_MAX])
-{
-	const struct group *g = getgrnam(c->group);
-	gid_t gid = g ? g->gr_gid : (gid_t)-1;
-	char list[sizeof(c->users)], *save = NULL;
-	struct passwd *pw;
-	unsigned n = 0;
-
-	for (char **m = g ? g->gr_mem : NULL; m && *m && n < WEB_USERS_MAX; m++)
-		user_add(uids, &n, *m);
-	FILE *f = g ? fopen("/etc/passwd", "re") : NULL;
-
-	while (f && n < WEB_USERS_MAX && (pw = fgetpwent(f)))
-		if (pw->pw_gid == gid)
-			uids[n++] = pw->pw_uid;
-	if (f)
-		fclose(f);
-	strcpy(list, c->users);
-	for (char *u = strtok_r(list, " ,", &save); u; u = strtok_r(NULL, " ,", &save))
-		user_add(uids, &n, u);
-	return n;
-}
-
 static int run_web(struct held *h)
 {
 	const struct passwd *pw = getpwnam("scupper-web");
 	gid_t group = rights_group(h->conf->group);
-	static uint32_t users[WEB_USERS_MAX];
+	static struct people people;
 	char pages[PATH_MAX], history[PATH_MAX];
 	struct web_conf conf = {
 		.link_fd = h->link_web,
@@ -126,8 +91,12 @@ static int run_web(struct held *h)
 	conf.uid = pw ? pw->pw_uid : 65534;
 	conf.gid = group != (gid_t)-1 ? group : pw ? pw->pw_gid : 65534;
 	/* last: it overwrites what pw points to */
-	conf.users = users;
-	conf.nusers = users_of(h->conf, users);
+	people_find(h->conf, &people);
+	conf.admins = people.admins.uids;
+	conf.nadmins = people.admins.n;
+	conf.readers = people.readers.uids;
+	conf.nreaders = people.readers.n;
+	conf.all_read = people.all_read;
 	return web_main(&conf);
 }
 

@@ -23,36 +23,36 @@ static void api_document(struct api *a, struct request *rq)
 
 /* web/openapi.json describes these; tests/unit/test_web.c holds one against the other */
 const struct route api_routes[] = {
-	{ "GET", "/api/v1/status", api_status, false, { NULL } },
-	{ "GET", "/api/v1/queries", api_queries, false,
+	{ "GET", "/api/v1/status", api_status, ROUTE_READS, { NULL } },
+	{ "GET", "/api/v1/queries", api_queries, ROUTE_READS,
 		{ "program", "verdict", "name", "limit", "cursor", NULL } },
-	{ "GET", "/api/v1/flows", api_flows, false,
+	{ "GET", "/api/v1/flows", api_flows, ROUTE_READS,
 		{ "program", "verdict", "name", "limit", "cursor", NULL } },
-	{ "GET", "/api/v1/apps", api_apps, false, { "limit", "cursor", "from", "to", "program",
+	{ "GET", "/api/v1/apps", api_apps, ROUTE_READS, { "limit", "cursor", "from", "to", "program",
 		"country", "verdict", NULL } },
-	{ "GET", "/api/v1/history", api_history, false, { "program", "name", "address",
+	{ "GET", "/api/v1/history", api_history, ROUTE_READS, { "program", "name", "address",
 		"country", "verdict", "from", "to", "limit", "cursor", NULL } },
-	{ "GET", "/api/v1/countries", api_countries, false, { "from", "to", "program",
+	{ "GET", "/api/v1/countries", api_countries, ROUTE_READS, { "from", "to", "program",
 		"country", "verdict", NULL } },
-	{ "GET", "/api/v1/stats", api_stats, false, { "from", "to", "step", "program",
+	{ "GET", "/api/v1/stats", api_stats, ROUTE_READS, { "from", "to", "step", "program",
 		"country", "verdict", NULL } },
-	{ "GET", "/api/v1/events", api_events, false,
+	{ "GET", "/api/v1/events", api_events, ROUTE_READS,
 		{ "topics", "program", "verdict", "name", "last", NULL } },
-	{ "GET", "/api/v1/rules", api_rules, false, { NULL } },
-	{ "POST", "/api/v1/rules", api_rule_add, true, { NULL } },
-	{ "DELETE", "/api/v1/rules/", api_rule_remove, true, { NULL } },
-	{ "PATCH", "/api/v1/rules/", api_rule_change, true, { NULL } },
-	{ "POST", "/api/v1/rules/test", api_explain_body, true, { NULL } },
-	{ "POST", "/api/v1/undo/", api_undo, true, { NULL } },
-	{ "GET", "/api/v1/filter", api_filter, false, { NULL } },
-	{ "PUT", "/api/v1/filter", api_filter_set, true, { NULL } },
-	{ "GET", "/api/v1/explain", api_explain, false, { "who", "what", NULL } },
-	{ "POST", "/api/v1/explain", api_explain_body, true, { NULL } },
-	{ "POST", "/api/v1/session-tokens", api_token_add, true, { NULL } },
-	{ "POST", "/api/v1/login", api_login, true, { NULL } },
-	{ "POST", "/api/v1/logout", api_logout, true, { NULL } },
-	{ "GET", "/api/v1/me", api_me, false, { NULL } },
-	{ "GET", "/api/v1/openapi.json", api_document, false, { NULL } },
+	{ "GET", "/api/v1/rules", api_rules, ROUTE_READS, { NULL } },
+	{ "POST", "/api/v1/rules", api_rule_add, ROUTE_ADMINS, { NULL } },
+	{ "DELETE", "/api/v1/rules/", api_rule_remove, ROUTE_ADMINS, { NULL } },
+	{ "PATCH", "/api/v1/rules/", api_rule_change, ROUTE_ADMINS, { NULL } },
+	{ "POST", "/api/v1/rules/test", api_explain_body, ROUTE_TAKES, { NULL } },
+	{ "POST", "/api/v1/undo/", api_undo, ROUTE_ADMINS, { NULL } },
+	{ "GET", "/api/v1/filter", api_filter, ROUTE_READS, { NULL } },
+	{ "PUT", "/api/v1/filter", api_filter_set, ROUTE_ADMINS, { NULL } },
+	{ "GET", "/api/v1/explain", api_explain, ROUTE_READS, { "who", "what", NULL } },
+	{ "POST", "/api/v1/explain", api_explain_body, ROUTE_TAKES, { NULL } },
+	{ "POST", "/api/v1/session-tokens", api_token_add, ROUTE_TAKES, { NULL } },
+	{ "POST", "/api/v1/login", api_login, ROUTE_TAKES, { NULL } },
+	{ "POST", "/api/v1/logout", api_logout, ROUTE_TAKES, { NULL } },
+	{ "GET", "/api/v1/me", api_me, ROUTE_READS, { NULL } },
+	{ "GET", "/api/v1/openapi.json", api_document, ROUTE_READS, { NULL } },
 };
 const size_t api_routes_count = ARRAY_LEN(api_routes);
 
@@ -107,7 +107,8 @@ static bool body_gate(struct request *rq)
 
 	if (length && strtoull(length, NULL, 10) > HTTP_BODY_MAX)
 		return refuse(rq, MHD_HTTP_CONTENT_TOO_LARGE, "a body is at most 64 KB");
-	if (rq->route->changes && (rq->peer->tcp || strcmp(rq->method, "DELETE") != 0) &&
+	if (rq->route->kind != ROUTE_READS &&
+		(rq->peer->tcp || strcmp(rq->method, "DELETE") != 0) &&
 		!is_json(header(rq, MHD_HTTP_HEADER_CONTENT_TYPE)))
 		return refuse(rq, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
 			"the body must be application/json");
@@ -155,7 +156,7 @@ static void api_page(struct api *a, struct request *rq)
 		request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
 }
 
-static const struct route page_route = { "GET", "/", api_page, false, { NULL } };
+static const struct route page_route = { .method = "GET", .path = "/", .handle = api_page };
 
 /* what a browser must bring; false: it has answered */
 static bool tcp_gate(struct api *a, struct request *rq)
@@ -180,20 +181,31 @@ bool api_gate(void *ctx, struct request *rq)
 
 	if (!rq->peer->allowed)
 		return refuse(rq, MHD_HTTP_FORBIDDEN,
-			"only root and members of the group may do this");
+			"only root, members of the group and those named in scupper.conf may "
+			"ask");
 	/* a browser, by way of some proxy: never ours on this socket */
 	if (!rq->peer->tcp &&
 		(header(rq, MHD_HTTP_HEADER_ORIGIN) || header(rq, "Sec-Fetch-Site")))
 		return refuse(rq, MHD_HTTP_FORBIDDEN, "not for web pages");
 	if (rq->peer->tcp && !tcp_gate(ctx, rq))
 		return false;
-	if ((!rq->route && !route_gate(rq)) || !body_gate(rq))
+	if (!rq->route && !route_gate(rq))
+		return false;
+	if (rq->route->kind == ROUTE_ADMINS && !rq->admin)
+		return refuse(rq, MHD_HTTP_FORBIDDEN,
+			"only administrators (root, group= and users= in [web]) may change this");
+	if (!body_gate(rq))
 		return false;
 	strange = request_strange_argument(rq, rq->route->arguments);
 	if (!strange)
 		return true;
 	snprintf(detail, sizeof(detail), "unknown argument \"%.100s\"", strange);
 	return refuse(rq, MHD_HTTP_BAD_REQUEST, detail);
+}
+
+bool api_sees(const struct request *rq, uint32_t uid)
+{
+	return rq->admin || rq->peer->uid == uid;
 }
 
 void api_handle(void *ctx, struct request *rq)

@@ -29,14 +29,22 @@ struct api {
 	struct link_status status; /* as it was told last */
 	json_t *rules;             /* the last complete list; owned */
 	struct undo undo;
+	unsigned (*connections)(void *ctx); /* how many there are now, of every kind */
+	void *connections_ctx;
 };
 
 enum { API_ARGUMENTS_MAX = 12, API_LIST_DEFAULT = 100, API_LIST_MAX = 1000 };
 
+enum route_kind {
+	ROUTE_READS,
+	ROUTE_TAKES,  /* JSON: only what no foreign page can send */
+	ROUTE_ADMINS, /* likewise, and for administrators alone */
+};
+
 struct route {
 	const char *method, *path; /* a path that ends in '/' takes a number behind it */
 	void (*handle)(struct api *a, struct request *rq);
-	bool changes;              /* takes JSON or changes something */
+	enum route_kind kind;
 	const char *arguments[API_ARGUMENTS_MAX]; /* the ones it knows, then NULL */
 };
 extern const struct route api_routes[];
@@ -68,6 +76,10 @@ void api_explain_body(struct api *a, struct request *rq);
 /* handlers: history.c has history.db read */
 void api_history(struct api *a, struct request *rq);
 void api_countries(struct api *a, struct request *rq);
+
+/* May this request read what a program of this uid did? Administrators read everybody's,
+ * others (rq->admin is false) what is of rq->peer->uid alone. */
+bool api_sees(const struct request *rq, uint32_t uid);
 
 /* what the handlers share; all answer with a problem and return false if they must */
 bool api_verdict(struct request *rq, bool *said, enum verdict *out);

@@ -4,6 +4,7 @@
 #include "web/api.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "web/door.h"
 #include "web/events.h"
 #include "web/job.h"
 #include "web/objects.h"
@@ -13,79 +14,9 @@
 #include <microhttpd.h>
 #include <string.h>
 
-enum { RULES_SHOWN_MAX = 20000, EXPLAIN_MAX = 256 * 1024 };
-
-void api_ended(void *ctx, struct request *rq)
-{
-	struct job *j = rq->job;
-
-	(void)ctx;
-	if (!j)
-		return;
-	if (rq->job_free) {
-		rq->job_free(j);
-		return;
-	}
-	json_decref(j->items);
-	free(j->text);
-	free(j);
-}
-
-struct job *job_new(struct api *a, struct request *rq)
-{
-	struct job *j = calloc(1, sizeof(*j));
-
-	if (!j) {
-		request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
-		return NULL;
-	}
-	j->api = a;
-	j->rq = rq;
-	rq->job = j;
-	return j;
-}
-
-void job_core_away(struct request *rq)
-{
-	request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE, "the core is being restarted");
-	request_header(rq, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-}
-
-bool job_ask(struct job *j, enum link_type type, const void *body)
-{
-	if (channel_ask(j->api->channel, type, body, &j->call) < 0)
-		return false;
-	if (!j->rq->waiting)
-		request_wait(j->rq);
-	return true;
-}
-
-void job_refused(struct request *rq, const struct link_done *d)
-{
-	unsigned status = MHD_HTTP_INTERNAL_SERVER_ERROR;
-
-	if (d->r == -EINVAL)
-		status = MHD_HTTP_UNPROCESSABLE_CONTENT;
-	else if (d->r == -ENOENT)
-		status = MHD_HTTP_NOT_FOUND;
-	else if (d->r == -EPERM || d->r == -EROFS || d->r == -EEXIST)
-		status = MHD_HTTP_CONFLICT;
-	else if (d->r == -ENOSPC)
-		status = MHD_HTTP_INSUFFICIENT_STORAGE;
-	request_problem(rq, status, d->error[0] ? d->error : strerror(-d->r));
-}
+enum { EXPLAIN_MAX = 256 * 1024 };
 
 /* status */
-
-static void status_got(struct channel_call *call, const struct link_any *m)
-{
-	struct job *j = container_of(call, struct job, call);
-
-	if (m->head.type != LINK_STATUS)
-		return;
-	j->api->status = m->u.status;
-	j->api->has_status = true;
-}
 
 static void status_done(struct channel_call *call, const struct link_done *d)
 {
@@ -93,9 +24,13 @@ static void status_done(struct channel_call *call, const struct link_done *d)
 	struct api *a = j->api;
 	const struct object_link link = { d != NULL, a->boot, channel_bad(a->channel),
 		reader_none(a->reader) ? NULL : reader_why(a->reader) };
+	const char *listens[DOOR_LISTENS_MAX];
+	struct object_web web = { .listens = listens, .streams = events_streams(a->events) };
 
+	door_state(a->door, &web, listens);
+	web.connections = a->connections(a->connections_ctx);
 	request_answer(j->rq, MHD_HTTP_OK,
-		object_status(a->has_status ? &a->status : NULL, &link));
+		object_status(a->has_status ? &a->status : NULL, &link, &web));
 }
 
 void api_status(struct api *a, struct request *rq)
@@ -104,27 +39,13 @@ void api_status(struct api *a, struct request *rq)
 
 	if (!j)
 		return;
-	j->call.got = status_got;
+	j->call.got = job_status_got;
 	j->call.done = status_done;
 	if (!job_ask(j, LINK_GET_STATUS, NULL))
 		status_done(&j->call, NULL);
 }
 
 /* rules */
-
-void job_rules_got(struct channel_call *call, const struct link_any *m)
-{
-	struct job *j = container_of(call, struct job, call);
-
-	if (m->head.type == LINK_RULE && json_array_size(j->items) < RULES_SHOWN_MAX)
-		json_array_append_new(j->items, object_rule(&m->u.rule));
-}
-
-void job_rules_keep(struct job *j)
-{
-	json_decref(j->api->rules);
-	j->api->rules = json_incref(j->items);
-}
 
 static void rules_done(struct channel_call *call, const struct link_done *d)
 {
@@ -153,13 +74,6 @@ void api_rules(struct api *a, struct request *rq)
 	j->call.done = rules_done;
 	if (!job_ask(j, LINK_GET_RULES, NULL))
 		rules_done(&j->call, NULL);
-}
-
-void job_not_known(struct request *rq)
-{
-	request_problem(rq, MHD_HTTP_SERVICE_UNAVAILABLE,
-		"the core did not answer (it is being restarted): whether the change was made "
-		"is not known, look at the rules");
 }
 
 /* explain */

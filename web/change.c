@@ -16,20 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-json_t *job_rule(const struct job *j, uint32_t id)
-{
-	json_t *o;
-	size_t i;
-
-	json_array_foreach(j->items, i, o) {
-		if (json_integer_value(json_object_get(o, "id")) == (json_int_t)id)
-			return json_incref(o);
-	}
-	o = json_object(); /* gone again already */
-	json_object_set_new(o, "id", json_integer(id));
-	return o;
-}
-
 /* --- the end of every change ------------------------------------------------------------ */
 
 static void note(struct job *j)

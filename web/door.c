@@ -15,6 +15,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+enum { GROUPS_MAX = 256 };
+
 static bool addr_of(const struct sockaddr_storage *ss, struct addr *a, uint16_t *port)
 {
 	const struct sockaddr_in *four = (const void *)ss;
@@ -32,13 +34,55 @@ static bool addr_of(const struct sockaddr_storage *ss, struct addr *a, uint16_t 
 	return true;
 }
 
-static bool listed(const struct door *d, uint32_t uid)
+static bool listed(const uint32_t *uids, unsigned n, uint32_t uid)
 {
-	for (unsigned i = 0; i < d->nusers; i++) {
-		if (d->users[i] == uid)
+	for (unsigned i = 0; i < n; i++) {
+		if (uids[i] == uid)
 			return true;
 	}
-	return uid == 0 || session_known(&d->sessions, uid, clock_boot_ms());
+	return false;
+}
+
+/* what the uid alone says of it */
+static void set_role(const struct door *d, struct peer *p)
+{
+	p->admin = p->uid == 0 || listed(d->admins, d->nadmins, p->uid);
+	p->allowed = p->admin || d->all_read || listed(d->readers, d->nreaders, p->uid);
+}
+
+static bool in_group(int fd, const struct ucred *who, gid_t group)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (group == (gid_t)-1)
+		return false;
+	if (who->gid == group)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(groups[0]); i++) {
+		if (groups[i] == group)
+			return true;
+	}
+	return false;
+}
+
+void door_identify_unix(void *ctx, int fd, struct peer *out)
+{
+	const struct door *d = ((struct api *)ctx)->door;
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	*out = (struct peer){ .uid = UINT32_MAX };
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
+		len != sizeof(who) || who.uid == (uid_t)-1)
+		return;
+	out->uid = who.uid;
+	out->pid = who.pid;
+	set_role(d, out);
+	if (in_group(fd, &who, d->group))
+		out->admin = out->allowed = true;
 }
 
 void door_identify(void *ctx, int fd, struct peer *out)
@@ -58,7 +102,35 @@ void door_identify(void *ctx, int fd, struct peer *out)
 	if (!d->diag || diag_find(d->diag, &t, &s) < 0 || s.inode == 0)
 		return;
 	out->uid = s.uid;
-	out->allowed = listed(d, s.uid);
+	set_role(d, out);
+	if (session_known(&d->sessions, s.uid, clock_boot_ms()))
+		out->allowed = true;
+}
+
+void door_listens(struct door *d, int fd)
+{
+	struct sockaddr_storage ours = { 0 };
+	socklen_t n = sizeof(ours);
+	char text[ADDR_TEXT_MAX];
+	struct addr a;
+	uint16_t port;
+
+	if (d->nlistens == DOOR_LISTENS_MAX || getsockname(fd, (void *)&ours, &n) < 0 ||
+		!addr_of(&ours, &a, &port))
+		return;
+	snprintf(d->listens[d->nlistens++], sizeof(d->listens[0]),
+		a.family == 6 ? "[%s]:%u" : "%s:%u", addr_text(&a, text), port);
+}
+
+void door_state(const struct door *d, struct object_web *out,
+	const char *lists[static DOOR_LISTENS_MAX])
+{
+	for (unsigned i = 0; i < d->nlistens; i++)
+		lists[i] = d->listens[i];
+	out->listens = lists;
+	out->nlistens = d->nlistens;
+	out->address = d->origin[0] ? d->origin : NULL;
+	out->sessions = session_count(&d->sessions, clock_boot_ms());
 }
 
 static const char *header(struct request *rq, const char *name)
@@ -145,11 +217,19 @@ static const char *cookie(struct request *rq)
 bool door_session(struct door *d, struct request *rq)
 {
 	const char *text = cookie(rq);
+	bool admin;
 
-	if (text && session_use(&d->sessions, text, rq->peer->uid, clock_boot_ms()))
+	if (text && session_use(&d->sessions, text, rq->peer->uid, clock_boot_ms(), &admin)) {
+		rq->admin = admin || rq->peer->admin;
 		return true;
+	}
 	request_problem(rq, MHD_HTTP_UNAUTHORIZED, "sign in with: scupper open");
 	return false;
+}
+
+static const char *door_role(bool admin)
+{
+	return admin ? "admin" : "reader";
 }
 
 static bool make_secret(char out[static SESSION_TEXT])
@@ -162,37 +242,54 @@ static bool make_secret(char out[static SESSION_TEXT])
 	return true;
 }
 
-/* {"uid": whose it is}: root's to say, others get their own */
-void api_token_add(struct api *a, struct request *rq)
+/* {"uid": whose it is, "role": "admin"}: root's to say. Others get their own link, which
+ * lets them do what they may do anyway. */
+static bool read_whose(const struct api *a, struct request *rq, struct session_for *whose)
 {
-	json_t *body = rq->body ? json_loadb(rq->body, rq->body_len, 0, NULL) : NULL;
-	json_t *uid = json_object_get(body, "uid"), *o;
+	json_t *body = rq->body ? json_loadb(rq->body, rq->body_len, JSON_REJECT_DUPLICATES, NULL)
+				: NULL;
+	json_t *uid = json_object_get(body, "uid"), *role = json_object_get(body, "role");
 	json_int_t v = uid ? json_integer_value(uid) : rq->peer->uid;
 	bool good = json_is_object(body) && (!uid || json_is_integer(uid)) && v >= 0 &&
-		    v < UINT32_MAX;
-	char text[SESSION_TEXT], url[160];
+		    v < UINT32_MAX &&
+		    json_object_size(body) == (size_t)((uid != NULL) + (role != NULL)) &&
+		    (!role || (json_is_string(role) &&
+				      strcmp(json_string_value(role), "admin") == 0));
+	struct peer other = { .uid = (uint32_t)v };
 
+	set_role(a->door, &other);
+	whose->uid = other.uid;
+	whose->admin = role || (other.uid == rq->peer->uid ? rq->peer->admin : other.admin);
 	json_decref(body);
-	if (!good) {
-		request_problem(rq, MHD_HTTP_BAD_REQUEST, "expected {\"uid\": number} or {}");
+	if (!good)
+		request_problem(rq, MHD_HTTP_BAD_REQUEST,
+			"expected {}, or \"uid\": a number, or \"role\": \"admin\", or both");
+	else if (rq->peer->tcp || (rq->peer->uid != 0 && (role || v != rq->peer->uid)))
+		good = refuse(rq, "only root, on the control socket, may let another user in");
+	return good;
+}
+
+void api_token_add(struct api *a, struct request *rq)
+{
+	struct session_for whose;
+	char text[SESSION_TEXT], url[160];
+	json_t *o;
+
+	if (!read_whose(a, rq, &whose))
 		return;
-	}
-	if (rq->peer->tcp || (rq->peer->uid != 0 && v != rq->peer->uid)) {
-		refuse(rq, "only root, on the control socket, may let another user in");
-		return;
-	}
 	if (!a->door->origin[0] || !make_secret(text)) {
 		request_problem(rq, MHD_HTTP_CONFLICT,
 			"the dashboard is not served: its address is taken (see the daemon's "
 			"log) or listen=none in [web]");
 		return;
 	}
-	token_add(&a->door->sessions, text, (uint32_t)v, clock_boot_ms());
+	token_add(&a->door->sessions, text, &whose, clock_boot_ms());
 	snprintf(url, sizeof(url), "%s/#t=%s", a->door->origin, text);
 	o = json_object();
 	json_object_set_new(o, "url", json_string(url));
 	json_object_set_new(o, "token", json_string(text));
-	json_object_set_new(o, "uid", json_integer(v));
+	json_object_set_new(o, "uid", json_integer(whose.uid));
+	json_object_set_new(o, "role", json_string(door_role(whose.admin)));
 	request_answer(rq, MHD_HTTP_CREATED, o);
 }
 
@@ -200,6 +297,7 @@ void api_login(struct api *a, struct request *rq)
 {
 	static const char *const names[] = { "token" };
 	struct sessions *s = &a->door->sessions;
+	struct session_for whose = { .uid = rq->peer->uid };
 	int64_t now = clock_boot_ms();
 	char text[SESSION_TEXT], set[160];
 	const char *token[1];
@@ -212,14 +310,14 @@ void api_login(struct api *a, struct request *rq)
 	}
 	if (!api_body(rq, names, token, 1, &body))
 		return;
-	good = token_use(s, token[0], rq->peer->uid, now) && make_secret(text);
+	good = token_use(s, token[0], rq->peer->uid, now, &whose.admin) && make_secret(text);
 	json_decref(body);
 	if (!good) {
 		request_problem(rq, MHD_HTTP_UNAUTHORIZED,
 			"the link is used, older than a minute, or another user's: scupper open");
 		return;
 	}
-	session_add(s, text, rq->peer->uid, now);
+	session_add(s, text, &whose, now);
 	snprintf(set, sizeof(set), "scupper_%u=%s; Path=/; HttpOnly; SameSite=Strict",
 		rq->peer->port, text);
 	request_text(rq, MHD_HTTP_NO_CONTENT, NULL, NULL);
@@ -248,7 +346,7 @@ void api_me(struct api *a, struct request *rq)
 	snprintf(boot, sizeof(boot), "%llx", (unsigned long long)a->boot);
 	json_object_set_new(o, "uid", json_integer(rq->peer->uid));
 	json_object_set_new(o, "user", user ? object_text(user) : json_null());
-	json_object_set_new(o, "role", json_string("admin"));
+	json_object_set_new(o, "role", json_string(door_role(rq->admin)));
 	json_object_set_new(o, "boot", json_string(boot));
 	json_object_set_new(o, "version", json_string(PACKAGE_VERSION));
 	json_object_set_new(limits, "body", json_integer(HTTP_BODY_MAX));

@@ -15,20 +15,32 @@
 #include <stddef.h>
 
 struct api;
+struct object_web;
 struct diag;
 
-enum { DOOR_USERS_MAX = 256 };
+enum { DOOR_LISTENS_MAX = 4 };
 
 struct door {
 	struct diag *diag; /* owned by the process */
 	struct sessions sessions;
-	const uint32_t *users;
-	unsigned nusers;
+	const uint32_t *admins, *readers; /* root apart */
+	unsigned nadmins, nreaders;
+	bool all_read;   /* every user is a reader */
+	gid_t group;     /* whose members are admins; (gid_t)-1: none */
 	char origin[64]; /* of links to the dashboard; "" without one */
+	char listens[DOOR_LISTENS_MAX][64]; /* 127.0.0.1:7531, [::1]:7531 */
+	unsigned nlistens;
 };
 
-/* for http_conf.identify; ctx is a struct api. An IP connection's uid, or not allowed */
+/* for http_conf.identify; ctx is a struct api. Who is at the other end of a connection to
+ * the control socket, and of one by IP; not allowed if that cannot be told */
+void door_identify_unix(void *ctx, int fd, struct peer *out);
 void door_identify(void *ctx, int fd, struct peer *out);
+/* notes where a listening socket is */
+void door_listens(struct door *d, int fd);
+/* address, listens, sessions; lists: for out->listens, points into the door */
+void door_state(const struct door *d, struct object_web *out,
+	const char *lists[static DOOR_LISTENS_MAX]);
 /* false: it has answered */
 bool door_headers(struct request *rq);
 bool door_session(struct door *d, struct request *rq);

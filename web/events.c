@@ -155,6 +155,11 @@ static bool unfiltered(const struct stream *s)
 		!s->filter.by_verdict;
 }
 
+unsigned events_streams(const struct events *e)
+{
+	return e->n;
+}
+
 unsigned events_watchers(const struct events *e)
 {
 	unsigned n = 0;
@@ -164,15 +169,20 @@ unsigned events_watchers(const struct events *e)
 	return n;
 }
 
-static char *counts_json(const struct link_bytes *b)
+static char *counts_json(struct stream *s, const struct link_bytes *b)
 {
 	json_t *items = json_array(), *o;
+	uint32_t uid = 0;
 	char *text;
 
-	for (uint32_t i = 0; i < b->n; i++)
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (s->filter.by_uid && !(window_flow_uid(s->events->window, b->at[i].id, &uid) &&
+						uid == s->filter.uid))
+			continue;
 		json_array_append_new(items,
 			json_pack("{s:I, s:I, s:I}", "id", (json_int_t)b->at[i].id, "rx",
 				(json_int_t)b->at[i].rx, "tx", (json_int_t)b->at[i].tx));
+	}
 	o = json_pack("{s:o}", "items", items);
 	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
@@ -187,8 +197,15 @@ void events_counts(struct events *e, const struct link_bytes *b)
 	for (struct stream *s = e->streams; s; s = s->next) {
 		if (!(s->topics & TOPIC_FLOWS) || !unfiltered(s))
 			continue;
+		if (s->filter.by_uid) {
+			auto_free char *few = counts_json(s, b);
+
+			if (few)
+				put_event(s, "flows", few);
+			continue;
+		}
 		if (!json)
-			json = counts_json(b);
+			json = counts_json(s, b);
 		if (json)
 			put_event(s, "flows", json);
 	}

@@ -33,7 +33,7 @@ struct events_want {
 	unsigned topics;             /* of enum events_topic */
 	struct window_filter filter; /* its strings are copied */
 	unsigned last;               /* how many of the window's to begin with */
-	bool by_uid;                 /* a browser: EVENTS_UID_MAX for each uid */
+	bool by_uid;                 /* EVENTS_UID_MAX for each uid */
 	uint32_t uid;
 	const char *last_id;         /* Last-Event-ID, or NULL */
 };
@@ -51,6 +51,7 @@ void events_flow(struct events *e, const struct link_flow *f);
 void events_counts(struct events *e, const struct link_bytes *b);
 /* to those who filter nothing */
 void events_stats(struct events *e, const struct stats_point *p);
+unsigned events_streams(const struct events *e);
 unsigned events_watchers(const struct events *e); /* how many look at live traffic */
 void events_rules(struct events *e);
 void events_filter(struct events *e);

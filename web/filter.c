@@ -9,16 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-static void status_got(struct channel_call *call, const struct link_any *m)
-{
-	struct job *j = container_of(call, struct job, call);
-
-	if (m->head.type != LINK_STATUS)
-		return;
-	j->api->status = m->u.status;
-	j->api->has_status = true;
-}
-
 static void status_done(struct channel_call *call, const struct link_done *d)
 {
 	struct job *j = container_of(call, struct job, call);
@@ -33,7 +23,7 @@ static void status_done(struct channel_call *call, const struct link_done *d)
 
 static void ask_status(struct job *j)
 {
-	j->call.got = status_got;
+	j->call.got = job_status_got;
 	j->call.done = status_done;
 	if (!job_ask(j, LINK_GET_STATUS, NULL))
 		job_core_away(j->rq);

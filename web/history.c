@@ -134,6 +134,8 @@ static bool common_arguments(struct request *rq, struct past *p)
 {
 	struct read_filter *f = &p->filter;
 
+	f->by_uid = !rq->admin;
+	f->uid = rq->peer->uid;
 	return history_span(rq, &f->from_ms, &f->to_ms) &&
 		copy_argument(rq, "program", p->program, sizeof(p->program), &f->program) &&
 		country_argument(rq, p) && api_verdict(rq, &f->by_verdict, &f->verdict);

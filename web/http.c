@@ -16,7 +16,6 @@ enum {
 	IDLE_KEPT = 48,             /* with more connections than this, idle ones are cut */
 	HEADERS_MAX = 32 * 1024,    /* libmicrohttpd's buffer of one connection */
 	DISCARD_MAX = 1024 * 1024,  /* of a body that is too long, before we hang up */
-	GROUPS_MAX = 256,
 	STREAM_BLOCK = 16 * 1024,
 };
 
@@ -28,6 +27,7 @@ struct line {
 	int fd;
 	int64_t deadline_ms; /* 0: none (a stream) */
 	bool idle;           /* between requests, or before the first is complete */
+	bool cut;
 };
 
 struct http {
@@ -74,58 +74,61 @@ static void on_readable(uv_poll_t *p, int status, int events)
 
 /* connections */
 
-static bool in_group(int fd, const struct ucred *who, gid_t group)
-{
-	gid_t groups[GROUPS_MAX];
-	socklen_t len = sizeof(groups);
-
-	if (group == (gid_t)-1)
-		return false;
-	if (who->gid == group)
-		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(groups[0]); i++) {
-		if (groups[i] == group)
-			return true;
-	}
-	return false;
-}
-
-static void read_peer(struct line *l)
-{
-	struct ucred who;
-	socklen_t len = sizeof(who);
-
-	l->peer = (struct peer){ .uid = UINT32_MAX };
-	if (l->http->conf.identify) {
-		l->http->conf.identify(l->http->conf.ctx, l->fd, &l->peer);
-		return;
-	}
-	if (getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
-		len != sizeof(who) || who.uid == (uid_t)-1)
-		return;
-	l->peer.uid = who.uid;
-	l->peer.pid = who.pid;
-	l->peer.allowed = who.uid == 0 || in_group(l->fd, &who, l->http->conf.group);
-}
-
 /* libmicrohttpd has no call that ends a connection: it sees the end of the stream */
 static void hang_up(struct line *l)
 {
 	shutdown(l->fd, SHUT_RDWR);
 	l->deadline_ms = clock_boot_ms() + HTTP_IDLE_MS;
 	l->idle = false;
+	l->cut = true;
 }
 
-static void cut_longest_idle(struct http *h)
+static unsigned lines_of(const struct http *h, uint32_t uid)
 {
+	unsigned n = 0;
+
+	for (const struct line *l = h->lines; l; l = l->next)
+		n += !l->cut && l->peer.uid == uid;
+	return n;
+}
+
+static struct line *longest_idle(struct http *h, uint32_t uid)
+{
+	struct line *l = h->lines;
+
+	while (l && !(l->idle && l->peer.uid == uid))
+		l = l->next;
+	return l;
+}
+
+/* of whoever has the most connections and an idle one among them */
+static struct line *longest_idle_of_most(struct http *h)
+{
+	struct line *found = NULL;
+	unsigned most = 0;
+
 	for (struct line *l = h->lines; l; l = l->next) {
-		if (!l->idle)
-			continue;
-		hang_up(l);
-		return;
+		unsigned n = l->idle ? lines_of(h, l->peer.uid) : 0;
+
+		if (n > most) {
+			most = n;
+			found = l;
+		}
 	}
+	return found;
+}
+
+/* a connection more: nobody takes the places of others */
+static void make_way(struct http *h, struct line *l)
+{
+	struct line *out = NULL;
+
+	if (lines_of(h, l->peer.uid) > HTTP_UID_MAX)
+		out = longest_idle(h, l->peer.uid);
+	else if (h->nlines > IDLE_KEPT)
+		out = longest_idle_of_most(h);
+	if (out)
+		hang_up(out);
 }
 
 static struct line *line_new(struct http *h, struct MHD_Connection *mhd)
@@ -142,12 +145,12 @@ static struct line *line_new(struct http *h, struct MHD_Connection *mhd)
 	l->fd = info->connect_fd;
 	l->idle = true;
 	l->deadline_ms = clock_boot_ms() + HTTP_REQUEST_MS;
-	read_peer(l);
+	h->conf.identify(h->conf.ctx, l->fd, &l->peer);
 	l->at = h->last;
 	*h->last = l;
 	h->last = &l->next;
-	if (++h->nlines > IDLE_KEPT)
-		cut_longest_idle(h);
+	h->nlines++;
+	make_way(h, l);
 	if (l->peer.tcp && !l->peer.allowed)
 		hang_up(l);
 	return l;
@@ -207,18 +210,25 @@ static struct request *request_new(struct http *h, struct MHD_Connection *mhd,
 	rq->http = h;
 	rq->mhd = mhd;
 	rq->peer = &l->peer;
+	rq->admin = l->peer.admin;
 	rq->path = path;
 	rq->method = method;
 	return rq;
 }
 
-static enum MHD_Result send_answer(struct request *rq)
+static void line_busy(struct request *rq)
 {
 	struct line *l = line_of(rq->mhd);
-	enum MHD_Result r;
 
 	l->idle = false;
 	l->deadline_ms = rq->streams ? 0 : clock_boot_ms() + HTTP_ANSWER_MS;
+}
+
+static enum MHD_Result send_answer(struct request *rq)
+{
+	enum MHD_Result r;
+
+	line_busy(rq);
 	if (rq->streams)
 		MHD_set_connection_option(rq->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
 	r = MHD_queue_response(rq->mhd, rq->status, rq->response);
@@ -275,6 +285,7 @@ static enum MHD_Result on_step(void *ctx, struct MHD_Connection *mhd, const char
 		return take_body(rq, bytes, len);
 	if (!rq->handled) {
 		rq->handled = true;
+		line_busy(rq);
 		rq->path = path;
 		rq->method = method;
 		if (rq->body_over)
@@ -296,7 +307,7 @@ static void on_completed(void *ctx, struct MHD_Connection *mhd, void **own,
 	(void)code;
 	*own = NULL;
 	if (l) {
-		l->idle = true;
+		l->idle = !l->cut;
 		l->deadline_ms = clock_boot_ms() + HTTP_IDLE_MS;
 	}
 	if (!rq)
@@ -571,6 +582,11 @@ fail:
 		MHD_stop_daemon(h->mhd);
 	free(h);
 	return r;
+}
+
+unsigned http_connections(const struct http *h)
+{
+	return h ? h->nlines : 0;
 }
 
 void http_close(struct http *h)

@@ -6,8 +6,8 @@
  * answers at once (request_answer, request_problem, request_stream) or calls request_wait
  * and answers later. A request lives until ended is called.
  *
- * Bounds: HTTP_CONNECTIONS_MAX connections; when they run short the longest idle one is
- * cut. A request must be there within HTTP_REQUEST_MS, bodies are at most HTTP_BODY_MAX. */
+ * Bounds: HTTP_CONNECTIONS_MAX connections, HTTP_UID_MAX of one uid; when they run short the
+ * longest idle one is cut, of who has the most. A request must be there within HTTP_REQUEST_MS, bodies are at most HTTP_BODY_MAX. */
 #ifndef WEB_HTTP_H
 #define WEB_HTTP_H
 
@@ -24,6 +24,7 @@ struct route;
 
 enum {
 	HTTP_CONNECTIONS_MAX = 64,
+	HTTP_UID_MAX = 24,
 	HTTP_BODY_MAX = 64 * 1024,
 	HTTP_REQUEST_MS = 10000,
 	HTTP_IDLE_MS = 30000,
@@ -34,7 +35,8 @@ enum {
 struct peer {
 	uint32_t uid;
 	int32_t pid;
-	bool allowed;  /* root or a member of the group */
+	bool allowed;  /* may ask at all */
+	bool admin;    /* may read what others did, and change rules */
 	bool tcp;      /* a browser, on loopback */
 	uint16_t port; /* of ours, where tcp */
 };
@@ -43,6 +45,7 @@ struct request {
 	struct http *http;
 	struct MHD_Connection *mhd;
 	const struct peer *peer;
+	bool admin;                /* the peer, or the session it showed; the gate's to set */
 	const char *method, *path; /* while gate and handle run */
 	char *body;                /* NUL-terminated; owned */
 	size_t body_len;
@@ -58,9 +61,8 @@ struct request {
 
 struct http_conf {
 	int fd; /* listening; borrowed */
-	gid_t group;
 	void *ctx;
-	/* whose an IP connection is, before any byte is read; NULL: a UNIX socket */
+	/* whose the connection is, before any byte is read */
 	void (*identify)(void *ctx, int fd, struct peer *out);
 	bool (*gate)(void *ctx, struct request *rq);   /* false: it has answered */
 	void (*handle)(void *ctx, struct request *rq);
@@ -68,6 +70,7 @@ struct http_conf {
 };
 
 int http_open(struct uv_loop_s *loop, const struct http_conf *conf, struct http **out);
+unsigned http_connections(const struct http *h); /* h may be NULL */
 /* requests under way must have been answered, streams ended. NULL is fine */
 void http_close(struct http *h);
 

@@ -30,6 +30,8 @@ void job_core_away(struct request *rq);
 void job_refused(struct request *rq, const struct link_done *d);
 /* a change that was sent and not answered: it may have been made */
 void job_not_known(struct request *rq);
+/* for call.got of LINK_GET_STATUS: api->status is then as told */
+void job_status_got(struct channel_call *call, const struct link_any *m);
 /* for call.got of LINK_GET_RULES: fills items */
 void job_rules_got(struct channel_call *call, const struct link_any *m);
 void job_rules_keep(struct job *j);

@@ -39,7 +39,8 @@ bool api_verdict(struct request *rq, bool *said, enum verdict *out)
 static bool read_filter(struct request *rq, struct window_filter *f)
 {
 	*f = (struct window_filter){ .program = request_argument(rq, "program"),
-		.name = request_argument(rq, "name") };
+		.name = request_argument(rq, "name"), .by_uid = !rq->admin,
+		.uid = rq->peer->uid };
 	return api_verdict(rq, &f->by_verdict, &f->verdict);
 }
 
@@ -93,7 +94,7 @@ void api_apps(struct api *a, struct request *rq)
 		return;
 	items = json_array();
 	while ((at = window_next_program(a->window, at, &p))) {
-		if (n++ < skip)
+		if (!api_sees(rq, p.told.uid) || n++ < skip)
 			continue;
 		if (json_array_size(items) == limit)
 			break;
@@ -128,7 +129,8 @@ static bool topics_parse(const char *s, unsigned *out)
 
 void api_events(struct api *a, struct request *rq)
 {
-	struct events_want want = { .by_uid = rq->peer->tcp, .uid = rq->peer->uid };
+	struct events_want want = { .by_uid = rq->peer->tcp || rq->peer->uid != 0,
+		.uid = rq->peer->uid };
 	const char *last = request_argument(rq, "last");
 	struct http_stream *s;
 

@@ -467,7 +467,22 @@ json_t *object_filter(const struct link_status *s)
 	return o;
 }
 
-json_t *object_status(const struct link_status *s, const struct object_link *link)
+static json_t *web_of(const struct object_web *w)
+{
+	json_t *o = json_object(), *listens = json_array();
+
+	set_text(o, "address", w->address);
+	for (unsigned i = 0; i < w->nlistens; i++)
+		json_array_append_new(listens, json_string(w->listens[i]));
+	set(o, "listens", listens);
+	set_number(o, "sessions", w->sessions);
+	set_number(o, "streams", w->streams);
+	set_number(o, "connections", w->connections);
+	return o;
+}
+
+json_t *object_status(const struct link_status *s, const struct object_link *link,
+	const struct object_web *web)
 {
 	json_t *o = json_object();
 	char id[24];
@@ -491,6 +506,7 @@ json_t *object_status(const struct link_status *s, const struct object_link *lin
 	set(o, "accounting", s ? json_boolean(s->accounting) : json_null());
 	set(o, "geo", s ? geo_of(s) : json_null());
 	set(o, "history", s ? history_of(s, link) : json_null());
+	set(o, "web", web_of(web));
 	set_text(o, "rule_errors", s ? s->rule_errors : NULL);
 	set_number(o, "link_errors", link->bad);
 	return o;

@@ -37,9 +37,15 @@ struct object_link { /* how it is between the core and us */
 	uint64_t boot, bad; /* bad: messages dropped */
 	const char *unread; /* why the history cannot be read, or NULL */
 };
+struct object_web { /* the dashboard */
+	const char *address; /* of its page, or NULL: not served */
+	const char *const *listens;
+	unsigned nlistens, sessions, streams, connections;
+};
 /* {mode, enabled, until} */
 json_t *object_filter(const struct link_status *s);
 /* s NULL: the core has not told yet */
-json_t *object_status(const struct link_status *s, const struct object_link *link);
+json_t *object_status(const struct link_status *s, const struct object_link *link,
+	const struct object_web *web);
 
 #endif

@@ -11,10 +11,11 @@ void session_text(const uint8_t secret[static SESSION_SECRET], char out[static S
 		snprintf(out + 2 * (size_t)i, 3, "%02x", secret[i]);
 }
 
-static void add(struct session *list, unsigned n, const char *text, uint32_t uid,
-	int64_t until_ms)
+static void add(struct session *list, unsigned n, const char *text,
+	const struct session_for *whose, int64_t until_ms)
 {
-	struct session new = { .uid = uid, .until_ms = until_ms }, *to = list;
+	struct session new = { .uid = whose->uid, .admin = whose->admin,
+		.until_ms = until_ms }, *to = list;
 
 	if (sha256(text, strlen(text), new.hash) < 0)
 		return; /* then nobody signs in by it */
@@ -39,33 +40,40 @@ static struct session *find(struct session *list, unsigned n, const char *text)
 	return NULL;
 }
 
-void token_add(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms)
+void token_add(struct sessions *s, const char *text, const struct session_for *whose,
+	int64_t now_ms)
 {
-	add(s->tokens, TOKENS_MAX, text, uid, now_ms + TOKEN_MS);
+	add(s->tokens, TOKENS_MAX, text, whose, now_ms + TOKEN_MS);
 }
 
-bool token_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms)
+bool token_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms,
+	bool *admin)
 {
 	struct session *t = find(s->tokens, TOKENS_MAX, text);
 	bool good = t && t->until_ms > now_ms && t->uid == uid;
 
+	if (good)
+		*admin = t->admin;
 	if (t)
 		t->until_ms = 0; /* whoever showed it: it is known to two now */
 	return good;
 }
 
-void session_add(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms)
+void session_add(struct sessions *s, const char *text, const struct session_for *whose,
+	int64_t now_ms)
 {
-	add(s->at, SESSIONS_MAX, text, uid, now_ms + SESSION_IDLE_MS);
+	add(s->at, SESSIONS_MAX, text, whose, now_ms + SESSION_IDLE_MS);
 }
 
-bool session_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms)
+bool session_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms,
+	bool *admin)
 {
 	struct session *t = find(s->at, SESSIONS_MAX, text);
 
 	if (!t || t->until_ms <= now_ms || t->uid != uid)
 		return false;
 	t->until_ms = now_ms + SESSION_IDLE_MS;
+	*admin = t->admin;
 	return true;
 }
 
@@ -89,4 +97,13 @@ static bool has(const struct session *list, unsigned n, uint32_t uid, int64_t no
 bool session_known(const struct sessions *s, uint32_t uid, int64_t now_ms)
 {
 	return has(s->tokens, TOKENS_MAX, uid, now_ms) || has(s->at, SESSIONS_MAX, uid, now_ms);
+}
+
+unsigned session_count(const struct sessions *s, int64_t now_ms)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < SESSIONS_MAX; i++)
+		n += s->at[i].until_ms > now_ms;
+	return n;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * session.h - who signed in to the dashboard. A token is good once, for a minute; a session
- * is bound to the uid that it was made for and ends after half a day without use. Secrets
- * are kept hashed. Bounds: the longest unused session, the oldest token leave first. */
+ * is bound to the uid that it was made for, with the role it was made for, and ends after
+ * half a day without use. Secrets are kept hashed. Bounds: the longest unused session, the
+ * oldest token leave first. */
 #ifndef WEB_SESSION_H
 #define WEB_SESSION_H
 
@@ -18,9 +19,15 @@ enum {
 	SESSION_IDLE_MS = 12 * 3600 * 1000,
 };
 
+struct session_for {
+	uint32_t uid;
+	bool admin;
+};
+
 struct session {
 	uint8_t hash[SHA256_LEN];
 	uint32_t uid;
+	bool admin;
 	int64_t until_ms; /* 0: free */
 };
 
@@ -30,13 +37,19 @@ struct sessions {
 
 void session_text(const uint8_t secret[static SESSION_SECRET], char out[static SESSION_TEXT]);
 /* the text is the secret that the other side will bring */
-void token_add(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms);
-bool token_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms);
-void session_add(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms);
+void token_add(struct sessions *s, const char *text, const struct session_for *whose,
+	int64_t now_ms);
+/* a good token of this uid's? Its session is to have the role in *admin */
+bool token_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms,
+	bool *admin);
+void session_add(struct sessions *s, const char *text, const struct session_for *whose,
+	int64_t now_ms);
 /* is it one of this uid's? Then it is used, and good for half a day more */
-bool session_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms);
+bool session_use(struct sessions *s, const char *text, uint32_t uid, int64_t now_ms,
+	bool *admin);
 void session_end(struct sessions *s, const char *text);
 /* has this uid a token or session? */
 bool session_known(const struct sessions *s, uint32_t uid, int64_t now_ms);
+unsigned session_count(const struct sessions *s, int64_t now_ms); /* signed in */
 
 #endif

@@ -115,6 +115,16 @@ static void on_second(uv_timer_t *t)
 		events_stats(w->events, &p);
 }
 
+static unsigned connections(void *ctx)
+{
+	const struct web *w = ctx;
+	unsigned n = http_connections(w->http);
+
+	for (unsigned i = 0; i < WEB_TCP_MAX; i++)
+		n += http_connections(w->tcp[i]);
+	return n;
+}
+
 static void on_gone(void *ctx)
 {
 	struct web *w = ctx;
@@ -133,7 +143,7 @@ static int open_tcp(struct web *w, const struct web_conf *conf)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < conf->ntcp; i++) {
-		const struct http_conf http = { .fd = conf->tcp[i], .group = (gid_t)-1,
+		const struct http_conf http = { .fd = conf->tcp[i],
 			.ctx = &w->api, .identify = door_identify, .gate = api_gate,
 			.handle = api_handle, .ended = api_ended };
 
@@ -150,14 +160,22 @@ static void open_door(struct web *w, const struct web_conf *conf)
 	if (r < 0)
 		log_warning("web: cannot ask whose a connection is: nobody can sign in: %s",
 			strerror(-r));
-	w->door.users = conf->users;
-	w->door.nusers = conf->nusers;
+	w->door.admins = conf->admins;
+	w->door.nadmins = conf->nadmins;
+	w->door.readers = conf->readers;
+	w->door.nreaders = conf->nreaders;
+	w->door.all_read = conf->all_read;
+	w->door.group = conf->group;
 	if (conf->origin && conf->ntcp)
 		snprintf(w->door.origin, sizeof(w->door.origin), "%s", conf->origin);
+	for (unsigned i = 0; i < conf->ntcp; i++)
+		door_listens(&w->door, conf->tcp[i]);
 	r = conf->ntcp && conf->pages ? pages_load(conf->pages, &w->pages) : 0;
 	if (r < 0)
 		log_notice("web: no dashboard at %s: %s", conf->pages, strerror(-r));
 	w->api.door = &w->door;
+	w->api.connections = connections;
+	w->api.connections_ctx = w;
 	w->api.pages = w->pages;
 }
 
@@ -165,7 +183,7 @@ static int open_parts(struct web *w, const struct web_conf *conf)
 {
 	const struct channel_news news = { w, on_hello, on_program, on_flow, on_counts,
 		on_history, on_gone };
-	const struct http_conf http = { conf->listen_fd, conf->group, &w->api, NULL,
+	const struct http_conf http = { conf->listen_fd, &w->api, door_identify_unix,
 		api_gate, api_handle, api_ended };
 	int r = window_new(&w->window);
 

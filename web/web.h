@@ -4,6 +4,7 @@
 #ifndef WEB_WEB_H
 #define WEB_WEB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,10 +19,13 @@ struct web_conf {
 	unsigned ntcp;
 	const char *origin;      /* of links to the dashboard, or NULL */
 	const char *pages;       /* the folder of its files, or NULL */
-	const uint32_t *users;   /* who may sign in by TCP, root apart */
-	unsigned nusers;
 	const char *history;     /* the file to read what was from, or NULL */
-	gid_t group;   /* whose members may use the socket; (gid_t)-1: root alone */
+	/* who may ask, root apart: admins may change what they please, readers see what their
+	 * own programs did */
+	const uint32_t *admins, *readers;
+	unsigned nadmins, nreaders;
+	bool all_read; /* every user is a reader */
+	gid_t group;   /* whose members are admins; (gid_t)-1: nobody's */
 };
 
 /* Closes every other descriptor but stderr, gives up every right, serves until SIGTERM, the

@@ -346,17 +346,34 @@ int window_flow_told(struct window *w, const struct link_flow *f)
 	return 0;
 }
 
-bool window_counted(struct window *w, const struct flow_count *c)
+static struct record *conn_find(struct window *w, uint64_t id)
 {
-	struct flow_key key = { c->id, FLOW_CONN };
+	struct flow_key key = { id, FLOW_CONN };
 	struct table_node *n = table_find(&w->flows, table_hash(&w->flows, &key, sizeof(key)),
 		record_equal, &key);
-	struct record *rec;
+
+	return n ? container_of(n, struct record, node) : NULL;
+}
+
+bool window_flow_uid(struct window *w, uint64_t id, uint32_t *out)
+{
+	struct record *rec = conn_find(w, id);
+	struct flow f = { 0 };
+
+	if (!rec)
+		return false;
+	memcpy(&f, rec->head, HEAD_LEN);
+	*out = f.uid;
+	return true;
+}
+
+bool window_counted(struct window *w, const struct flow_count *c)
+{
+	struct record *rec = conn_find(w, c->id);
 	struct flow was = { 0 }, now;
 
-	if (!n)
+	if (!rec)
 		return false;
-	rec = container_of(n, struct record, node);
 	memcpy(&was, rec->head, HEAD_LEN);
 	now = was;
 	now.counted = 1;
@@ -397,6 +414,8 @@ bool window_passes(struct window *w, const struct window_filter *filter,
 	const struct known *k;
 
 	if (filter->by_verdict && f->flow.verdict != filter->verdict)
+		return false;
+	if (filter->by_uid && f->flow.uid != filter->uid)
 		return false;
 	if (filter->name && !name_matches(f->flow.name, filter->name))
 		return false;

@@ -29,8 +29,9 @@ struct window_program {
 struct window_filter {
 	const char *program;     /* a path, or without '/' the last part of one */
 	const char *name;        /* a host; ".x" and "*.x" cover what is below */
-	bool by_verdict;
+	bool by_verdict, by_uid;
 	enum verdict verdict;
+	uint32_t uid;
 };
 
 int window_new(struct window **out); /* -ENOMEM */
@@ -50,6 +51,8 @@ bool window_counted(struct window *w, const struct flow_count *c);
  * through. Returns its place, or 0: no more. old_boot: the core that told it is gone. */
 uint64_t window_older(struct window *w, enum flow_kind kind, uint64_t before,
 	const struct window_filter *filter, struct link_flow *out, bool *old_boot);
+/* the uid whose connection of this boot has this id; false: not known (any more) */
+bool window_flow_uid(struct window *w, uint64_t id, uint32_t *out);
 bool window_passes(struct window *w, const struct window_filter *filter,
 	const struct link_flow *f);
 /* false: not known (any more) */

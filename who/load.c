@@ -97,6 +97,8 @@ static void constants_set(struct who *w, const struct who_conf *conf)
 	b->rodata->when_down_closed = conf->closed;
 	for (unsigned i = 0; i < n; i++)
 		b->rodata->guarded_ports[i + 1] = conf->guarded_ports[i];
+	for (unsigned i = 0; i < conf->nbind_ports && i < WHO_GUARDED_MAX; i++)
+		b->rodata->bind_ports[i] = conf->bind_ports[i];
 }
 
 static int pin_paths_set(struct who *w)

@@ -15,6 +15,7 @@ const volatile __u64 scope_id = 0;
 const volatile __u32 uid_quota = WHO_NUMBERS / 2;
 const volatile __u32 when_down_closed = 0;
 const volatile __u32 guarded_ports[WHO_GUARDED_MAX] = { 53 };
+const volatile __u32 bind_ports[WHO_GUARDED_MAX] = {};
 
 /* which of its own descriptors user space asks about */
 __u32 look_fd = 0;

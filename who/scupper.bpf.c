@@ -322,10 +322,18 @@ static __always_inline bool port_guarded(__u32 port)
 	return false;
 }
 
-/* may a guarded port be bound, on a place where our listeners are? */
+static __always_inline bool port_ours(__u32 port)
+{
+	for (int i = 0; i < WHO_GUARDED_MAX; i++)
+		if (bind_ports[i] && bind_ports[i] == port)
+			return true;
+	return port_guarded(port);
+}
+
+/* may this port be bound, on a place where our listeners are? */
 static __always_inline int bind_guard(struct bpf_sock_addr *ctx, bool ours)
 {
-	if (!ours || !port_guarded(bpf_ntohs(ctx->user_port)))
+	if (!ours || !port_ours(bpf_ntohs(ctx->user_port)))
 		return ALLOW;
 	if (bpf_get_netns_cookie(ctx) != our_netns || running_daemon())
 		return ALLOW;

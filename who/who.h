@@ -23,6 +23,9 @@ struct who_conf {
 	const uint16_t *guarded_ports; /* ports below 1024 guarded programs may not bind on
 					* loopback listeners of ours; 53 always */
 	unsigned nguarded_ports;
+	const uint16_t *bind_ports; /* likewise, of services that are no DNS: what is sent to them
+				     * is not recorded; WHO_GUARDED_MAX at most */
+	unsigned nbind_ports;
 };
 
 /* -errno, and why in a sentence: what is missing and what to do about it */

@@ -223,11 +223,13 @@ int fake_core_start(struct fake_core *c)
 	c->fd = fds[0];
 	c->web = fork();
 	if (c->web == 0) {
+		static const uint32_t readers[] = { FAKE_READER }, admins[] = { FAKE_ADMIN };
 		bool root = geteuid() == 0;
 		struct web_conf conf = { .link_fd = fds[1], .listen_fd = listening,
 			.uid = root ? FAKE_USER : (uid_t)-1,
 			.gid = root ? FAKE_USER : (gid_t)-1,
-			.group = root ? FAKE_GROUP : getegid() };
+			.group = root ? FAKE_GROUP : getegid(), .admins = admins,
+			.nadmins = 1, .readers = readers, .nreaders = 1 };
 
 		_exit(web_main(&conf));
 	}

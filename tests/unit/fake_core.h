@@ -9,7 +9,8 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-enum { FAKE_RULES_MAX = 64, FAKE_GROUP = 54321, FAKE_USER = 65534 };
+enum { FAKE_RULES_MAX = 64, FAKE_GROUP = 54321, FAKE_USER = 65534, FAKE_READER = 54322,
+	FAKE_ADMIN = 54323 };
 
 struct fake_core {
 	char dir[64], socket[96];

@@ -33,37 +33,51 @@ static void hashes(void **state)
 	}
 }
 
+static const struct session_for alice = { 1000, false }, root = { 0, true };
+
 static void tokens(void **state)
 {
 	struct sessions s = { 0 };
+	bool admin = true;
 
 	(void)state;
-	assert_false(token_use(&s, "a", 1000, 1));
-	token_add(&s, "a", 1000, 1);
+	assert_false(token_use(&s, "a", 1000, 1, &admin));
+	token_add(&s, "a", &alice, 1);
 	assert_true(session_known(&s, 1000, 2));
-	assert_true(token_use(&s, "a", 1000, TOKEN_MS));
-	assert_false(token_use(&s, "a", 1000, TOKEN_MS)); /* twice */
-	token_add(&s, "b", 1000, 1);
-	assert_false(token_use(&s, "b", 1000, 1 + TOKEN_MS)); /* too old */
-	token_add(&s, "c", 1000, 1);
-	assert_false(token_use(&s, "c", 1001, 2)); /* another's, and so it is burnt */
-	assert_false(token_use(&s, "c", 1000, 2));
+	assert_true(token_use(&s, "a", 1000, TOKEN_MS, &admin));
+	assert_false(admin);
+	assert_false(token_use(&s, "a", 1000, TOKEN_MS, &admin)); /* twice */
+	token_add(&s, "b", &alice, 1);
+	assert_false(token_use(&s, "b", 1000, 1 + TOKEN_MS, &admin)); /* too old */
+	token_add(&s, "c", &alice, 1);
+	assert_false(token_use(&s, "c", 1001, 2, &admin)); /* another's, and so it is burnt */
+	assert_false(token_use(&s, "c", 1000, 2, &admin));
 	assert_false(session_known(&s, 1000, 2));
+	token_add(&s, "d", &root, 1);
+	assert_true(token_use(&s, "d", 0, 2, &admin));
+	assert_true(admin);
 }
 
 static void sessions(void **state)
 {
 	struct sessions s = { 0 };
+	bool admin = true;
 
 	(void)state;
-	session_add(&s, "a", 1000, 1);
-	assert_false(session_use(&s, "a", 1001, 2)); /* another uid brings the cookie */
-	assert_true(session_use(&s, "a", 1000, SESSION_IDLE_MS));
-	assert_true(session_use(&s, "a", 1000, 2 * (int64_t)SESSION_IDLE_MS - 1));
-	assert_false(session_use(&s, "a", 1000, 4 * (int64_t)SESSION_IDLE_MS));
-	session_add(&s, "b", 1000, 1);
+	session_add(&s, "a", &alice, 1);
+	assert_int_equal(session_count(&s, 2), 1);
+	assert_false(session_use(&s, "a", 1001, 2, &admin)); /* another uid brings the cookie */
+	assert_true(session_use(&s, "a", 1000, SESSION_IDLE_MS, &admin));
+	assert_false(admin);
+	assert_true(session_use(&s, "a", 1000, 2 * (int64_t)SESSION_IDLE_MS - 1, &admin));
+	assert_false(session_use(&s, "a", 1000, 4 * (int64_t)SESSION_IDLE_MS, &admin));
+	assert_int_equal(session_count(&s, 4 * (int64_t)SESSION_IDLE_MS), 0);
+	session_add(&s, "b", &alice, 1);
 	session_end(&s, "b");
-	assert_false(session_use(&s, "b", 1000, 2));
+	assert_false(session_use(&s, "b", 1000, 2, &admin));
+	session_add(&s, "c", &root, 1);
+	assert_true(session_use(&s, "c", 0, 2, &admin));
+	assert_true(admin);
 }
 
 int main(void)

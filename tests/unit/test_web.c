@@ -434,6 +434,8 @@ static void every_route_is_described(void **state)
 		operation = json_object_get(json_object_get(paths, name), lower);
 		print_message("%s %s\n", r->method, name);
 		assert_non_null(operation);
+		assert_int_equal(strcmp(str(operation, "x-role"), "admin") == 0,
+			r->kind == ROUTE_ADMINS);
 		parameters = json_object_get(operation, "parameters");
 		json_array_foreach(parameters, at, p) {
 			if (strcmp(str(p, "in"), "query") != 0)
@@ -916,21 +918,51 @@ static void the_core_is_restarted(void **state)
 	json_decref(j);
 }
 
-static int status_as(uid_t uid, gid_t gid, gid_t extra)
+struct person {
+	uid_t uid;
+	gid_t gid, extra;
+};
+
+/* what check says in a process of this person; -1: it did not come to that */
+static int go[2]; /* who checks says here that it has begun */
+
+static int as_person_then(struct person p, int (*check)(const void *ctx), const void *ctx,
+	void (*meanwhile)(void))
 {
 	int st;
-	pid_t pid = fork();
+	char c;
+	pid_t pid;
 
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	pid = fork();
 	if (pid == 0) {
-		struct answer a;
-
-		if (setgroups(1, &extra) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
-			_exit(0);
-		a = call("GET", "/api/v1/status", NULL);
-		_exit(a.status - 200);
+		close(go[0]);
+		if (setgroups(1, &p.extra) < 0 || setgid(p.gid) < 0 || setuid(p.uid) < 0)
+			_exit(255);
+		_exit(check(ctx));
 	}
+	close(go[1]);
+	if (meanwhile && read(go[0], &c, 1) == 1)
+		meanwhile();
 	waitpid(pid, &st, 0);
-	return WIFEXITED(st) ? WEXITSTATUS(st) + 200 : -1;
+	close(go[0]);
+	return WIFEXITED(st) && WEXITSTATUS(st) != 255 ? WEXITSTATUS(st) : -1;
+}
+
+static int as_person(struct person p, int (*check)(const void *ctx), const void *ctx)
+{
+	return as_person_then(p, check, ctx, NULL);
+}
+
+static int get_status(const void *ctx)
+{
+	(void)ctx;
+	return call("GET", "/api/v1/status", NULL).status - 200;
+}
+
+static int status_as(uid_t uid, gid_t gid, gid_t extra)
+{
+	return as_person((struct person){ uid, gid, extra }, get_status, NULL) + 200;
 }
 
 static void who_may_come_in(void **state)
@@ -942,6 +974,91 @@ static void who_may_come_in(void **state)
 	assert_int_equal(status_as(12345, 12345, 12345), 403);
 	assert_int_equal(status_as(12345, FAKE_GROUP, 12345), 200);
 	assert_int_equal(status_as(12345, 12345, FAKE_GROUP), 200);
+	assert_int_equal(status_as(FAKE_READER, 12345, 12345), 200);
+	assert_int_equal(status_as(FAKE_ADMIN, 12345, 12345), 200);
+}
+
+static const struct person reader = { FAKE_READER, 12345, 12345 };
+
+/* each route for administrators refuses a reader, each other one answers */
+static int refuses_a_reader(const void *ctx)
+{
+	const struct route *r = ctx;
+	size_t n = strlen(r->path);
+	int fd = connect_to_web(), status = 0;
+	char text[512];
+
+	n = (size_t)snprintf(text, sizeof(text), "%s %s%s HTTP/1.1\r\nHost: x\r\nConnection: "
+		"close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+		r->method, r->path, r->path[n - 1] == '/' ? "1" : "");
+	send_all(fd, text, n);
+	if (!came(fd, text, sizeof(text), "\n") ||
+		sscanf(text, "HTTP/1.1 %d", &status) != 1)
+		return 2;
+	return (status == 403) == (r->kind == ROUTE_ADMINS) ? 0 : 1;
+}
+
+static int sees_his_own(const void *ctx)
+{
+	json_t *j = get(ctx), *items = json_object_get(j, "items");
+
+	return json_array_size(items) == 1 ? 0 : 1;
+}
+
+static int is_a_reader(const void *ctx)
+{
+	(void)ctx;
+	return strcmp(str(get("/api/v1/me"), "role"), "reader") == 0 ? 0 : 1;
+}
+
+/* the live stream: another's query, then his own; only that one may come */
+static int hears_his_own(const void *ctx)
+{
+	char buf[16384];
+	int fd = listen_events("?topics=queries,flows,notices");
+
+	(void)ctx;
+	if (!came(fd, buf, sizeof(buf), "event: hello") || write(go[1], "", 1) != 1)
+		return 2;
+	if (!came(fd, buf, sizeof(buf), "his-own.test"))
+		return 3;
+	return strstr(buf, "another.test") ? 1 : 0;
+}
+
+static void send_both(void)
+{
+	struct link_flow q = fake_core_flow(FLOW_QUERY, 700, 1, "another.test", VERDICT_DENY);
+
+	q.flow.first = true;
+	send_flow(&q);
+	q = fake_core_flow(FLOW_QUERY, 701, 70, "his-own.test", VERDICT_DENY);
+	q.flow.uid = FAKE_READER;
+	send_flow(&q);
+}
+
+static void readers_see_their_own_and_change_nothing(void **state)
+{
+	struct link_flow f = fake_core_flow(FLOW_CONN, 702, 70, "his-own.test", VERDICT_ALLOW);
+	struct link_program p = { .serial = 70, .actor = 70, .uid = FAKE_READER, .known = 1,
+		.path = "/usr/bin/wget" };
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* needs root to come as others */
+	fake_core_send(&core, LINK_PROGRAM, 0, &p);
+	f.flow.uid = FAKE_READER;
+	send_flow(&f);
+	json_decref(wait_for("/api/v1/flows?name=his-own.test", 1));
+	for (size_t i = 0; i < api_routes_count; i++) {
+		print_message("%s %s\n", api_routes[i].method, api_routes[i].path);
+		assert_int_equal(as_person(reader, refuses_a_reader, &api_routes[i]), 0);
+	}
+	assert_int_equal(as_person_then(reader, hears_his_own, NULL, send_both), 0);
+	json_decref(wait_for("/api/v1/queries?name=another.test", 1));
+	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/flows"), 0);
+	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/queries"), 0);
+	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/apps"), 0);
+	assert_int_equal(as_person(reader, is_a_reader, NULL), 0);
 }
 
 static void read_line(const char *file, const char *key, char *out, size_t max)
@@ -1089,6 +1206,7 @@ int main(void)
 		cmocka_unit_test(bad_messages_of_the_core),
 		cmocka_unit_test(the_core_is_restarted),
 		cmocka_unit_test(who_may_come_in),
+		cmocka_unit_test(readers_see_their_own_and_change_nothing),
 		cmocka_unit_test(the_process_has_no_rights),
 		cmocka_unit_test(system_calls_are_few),
 		cmocka_unit_test(a_trickled_request_was_cut),
