@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -204,6 +205,15 @@ static int open_filter(struct core *c)
 	return filter_open(&c->loop, c->held->conf->state_dir, on_filter_over, c, &c->filter);
 }
 
+/* NULL: connections get other ids from the next core */
+static void *map_past(const struct core *c)
+{
+	void *p = c->held->past < 0 ? MAP_FAILED
+		: mmap(NULL, GATE_PAST_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, c->held->past, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 static int open_gate(struct core *c)
 {
 	const struct held *h = c->held;
@@ -214,6 +224,7 @@ static int open_gate(struct core *c)
 		.refusal = (enum gate_refusal)h->conf->refusal,
 		.upstream_public = upstreams_public(c->upstreams, c->nupstreams),
 		.counting = h->accounting,
+		.past = map_past(c),
 		.first_start = !h->after_fall,
 	};
 	struct gate_parts parts = { .resolver = c->resolver, .who = h->who,

@@ -6,11 +6,13 @@
  * CAP_SYS_ADMIN (to mount bpffs if it is missing), CAP_NET_BIND_SERVICE.
  */
 #include "cli/held.h"
+#include "cli/acct.h"
 #include "cli/keeper.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/cgroup.h"
+#include "gate/gate.h"
 #include "nft/nft.h"
 #include "nft/route.h"
 #include "resolver/listen.h"
@@ -22,6 +24,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -365,67 +368,16 @@ static void open_kernel(struct held *h)
 			strerror(-r));
 }
 
-static const char acct_file[] = "/proc/sys/net/netfilter/nf_conntrack_acct";
-
-static bool acct_write(char v)
+/* what the next core knows a connection again by: the web process gets no hold of it */
+static void open_past(struct held *h)
 {
-	auto_close int fd = open(acct_file, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, &v, 1) == 1;
-}
-
-static void acct_path(const struct conf *c, char out[static PATH_MAX])
-{
-	snprintf(out, PATH_MAX, "%s/conntrack-acct", c->state_dir);
-}
-
-/* what it was before us is kept over a fall, so that the end puts the right thing back */
-static void acct_keep(struct held *h)
-{
-	char path[PATH_MAX];
-	auto_free char *text = NULL;
-	size_t len;
-	int fd;
-
-	acct_path(h->conf, path);
-	if (io_read_file(path, 8, &text, &len) == 0 && len > 0) {
-		h->accounting_was = text[0];
+	h->past = memfd_create("scupper-past", MFD_CLOEXEC);
+	if (h->past >= 0 && ftruncate(h->past, GATE_PAST_SIZE) == 0)
 		return;
-	}
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd >= 0) {
-		io_write_all(fd, &h->accounting_was, 1);
-		close(fd);
-	}
-}
-
-void held_accounting_back(const struct conf *c)
-{
-	char path[PATH_MAX];
-	auto_free char *text = NULL;
-	size_t len;
-
-	acct_path(c, path);
-	if (io_read_file(path, 8, &text, &len) < 0)
-		return;
-	if (len > 0 && text[0] == '0')
-		acct_write('0');
-	unlink(path);
-}
-
-static void open_accounting(struct held *h)
-{
-	auto_free char *text = NULL;
-	size_t len;
-
-	if (io_read_file(acct_file, 8, &text, &len) < 0 || len == 0) {
-		log_warning("conntrack cannot count (%s is missing): no bytes are shown",
-			acct_file);
-		return;
-	}
-	h->accounting_was = text[0];
-	acct_keep(h);
-	h->accounting = text[0] == '1' || acct_write('1');
+	log_warning("no memory for what outlives the core: %s", strerror(errno));
+	if (h->past >= 0)
+		close(h->past);
+	h->past = -1;
 }
 
 static int open_listeners(struct held *h, char *why, size_t why_max)
@@ -445,7 +397,7 @@ static void held_init(struct held *h, const struct conf *conf)
 	memset(h, 0, sizeof(*h));
 	h->conf = conf;
 	h->started_ms = clock_unix_ms();
-	h->nft = h->link_core = h->link_web = h->control = -1;
+	h->nft = h->link_core = h->link_web = h->control = h->past = -1;
 	pair_init(h->private4);
 	pair_init(h->private6);
 	pair_init(h->ready);
@@ -477,7 +429,8 @@ int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max
 	if (r < 0)
 		return r;
 	if (h->who)
-		open_accounting(h);
+		h->accounting = acct_start(&h->instance);
+	open_past(h);
 	keeper_prepare(conf);
 	r = open_listeners(h, why, why_max);
 	if (r == 0)
@@ -504,7 +457,7 @@ void held_close(struct held *h, bool down)
 	if (h->ipv6 && down)
 		route_remove(&h->instance);
 	if (h->accounting && down)
-		held_accounting_back(h->conf);
+		acct_stop(&h->instance);
 	pair_close(h->private4);
 	pair_close(h->private6);
 	pair_close(h->ready);
@@ -517,6 +470,8 @@ void held_close(struct held *h, bool down)
 	}
 	for (unsigned i = 0; i < h->nweb; i++)
 		close(h->web[i]);
+	if (h->past >= 0)
+		close(h->past);
 	if (h->link_core >= 0)
 		close(h->link_core);
 	if (h->link_web >= 0)

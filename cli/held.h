@@ -23,7 +23,7 @@ struct held {
 	char why[HELD_WHY_MAX];    /* why basic, or what is missing in BPF mode */
 	bool ipv6, after_fall;
 	bool accounting;           /* conntrack counts */
-	char accounting_was;       /* '0' or '1': to be put back; 0: not known */
+	int past;                  /* memory that outlives the core (gate.h), -1: none */
 	int nft;                   /* -1: basic mode */
 	int private4[2], private6[2];
 	int plain[CONF_LISTEN_MAX][2];
@@ -43,9 +43,6 @@ struct held {
 int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max);
 /* down: take table, links and routes away (else they stay where the kernel can keep them) */
 void held_close(struct held *h, bool down);
-
-/* conntrack counts again as it did before us, if that is known; for down, too */
-void held_accounting_back(const struct conf *conf);
 
 /* the core: runs until told to stop; the exit status of its process */
 int core_main(struct held *h);

@@ -7,6 +7,7 @@
  * taken out of the kernel, with closed the table and the links stay and go on refusing.
  */
 #include "cli/supervisor.h"
+#include "cli/acct.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/held.h"
@@ -398,6 +399,6 @@ int supervisor_down(const struct conf *conf, char *why, size_t why_max)
 	}
 	close(fd);
 	route_remove(&i);
-	held_accounting_back(conf);
+	acct_stop(&i);
 	return first;
 }

@@ -380,6 +380,7 @@ void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
 {
 	memset(f, 0, sizeof(*f));
 	f->id = ++g->next_flow;
+	live_id_given(g->live, f->id);
 	f->start_ms = clock_unix_ms();
 	f->kind = (uint8_t)kind;
 	f->how = (uint8_t)how;
@@ -437,16 +438,24 @@ int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 	g->conf = *conf;
 	g->parts = *parts;
 	g->calls = *calls;
-	g->next_flow = (uint64_t)clock_unix_ms() * 1000; /* goes on over restarts, below 2^53 */
+	/* goes on over restarts, below 2^53 */
+	g->next_flow = (uint64_t)clock_unix_ms() * 1000;
 	g->actors = calloc(ACTOR_MASK + 1, sizeof(*g->actors));
+	g->last_slice = &g->slices;
 	g->sweep = malloc(sizeof(*g->sweep));
-	if (!g->actors || !g->sweep || grant_book_new(&g->book) < 0 ||
-		live_new(&g->live) < 0) {
+	g->idle = malloc(sizeof(*g->idle));
+	if (!g->actors || !g->sweep || !g->idle || grant_book_new(&g->book) < 0 ||
+		live_new(conf->past, &g->live) < 0) {
 		free(g->sweep);
+		free(g->idle);
 		g->sweep = NULL;
+		g->idle = NULL;
 		gate_close(g);
 		return -ENOMEM;
 	}
+	g->next_flow = MAX(g->next_flow, live_next_id(g->live));
+	uv_idle_init(loop, g->idle);
+	g->idle->data = g;
 	uv_timer_init(loop, g->sweep);
 	g->sweep->data = g;
 	uv_timer_start(g->sweep, on_sweep, 500, 500);
@@ -462,6 +471,9 @@ void gate_close(struct gate *g)
 		return;
 	if (g->sweep)
 		uv_close((uv_handle_t *)g->sweep, free_handle);
+	if (g->idle)
+		uv_close((uv_handle_t *)g->idle, free_handle);
+	slice_drop_all(g);
 	while ((p = g->oldest)) {
 		p->dead = true;
 		p->waiting = 0; /* the parts that would answer are closed already */

@@ -5,6 +5,7 @@
 
 #include "gate/gate.h"
 #include "gate/grant.h"
+#include "gate/live.h"
 #include "resolver/resolver.h"
 
 #include <uv.h>
@@ -17,7 +18,7 @@ enum {
 	KERNEL_DEADLINE_MS = 2000, /* so is one whose element is this late */
 	EVENTS_BURST = 4000,       /* of one actor, then EVENTS_PER_S */
 	EVENTS_PER_S = 200,
-	LIVE_MAX = 16384,
+	SLICE_FLOWS = 256,         /* of conntrack, looked at in one turn of the loop */
 	CUT_WORDS = 16,            /* records of an answer that can be cut */
 };
 
@@ -55,6 +56,8 @@ struct gate {
 	size_t npasses, nspare;
 	struct live_book *live;
 	bool counting;            /* conntrack is being read for counters */
+	struct slice *slices, **last_slice;
+	uv_idle_t *idle;          /* runs while slices wait */
 	uv_timer_t *sweep;
 	uint64_t next_flow;
 	uint64_t sent, acked;     /* batches given to the kernel's thread, and answered: they
@@ -106,10 +109,20 @@ void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
 void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
 	const struct process *process);
 
-/* live flows, by conntrack's events (news.c) */
-int live_new(struct live_book **out);
-void live_free(struct live_book *l);
-bool live_stale(struct gate *g, uint32_t id);
+/* connections (news.c): one that goes on was found, one has ended */
+void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traffic *socket);
+void conn_ends(struct gate *g, struct live *v);
+bool gate_is_stale(struct gate *g, const struct ct_flow *c);
+
+/* Long work of the loop, cut up (slice.c): step does a piece and says whether there is more;
+ * the loop comes round between two. drop: the gate closes instead. */
+struct slice {
+	struct slice *next;
+	bool (*step)(struct slice *s);
+	void (*drop)(struct slice *s);
+};
+void slice_start(struct gate *g, struct slice *s); /* the first piece at once */
+void slice_drop_all(struct gate *g);
 
 void review(struct gate *g);
 

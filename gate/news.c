@@ -16,86 +16,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct live {
-	struct table_node node;
-	uint32_t id;
-	bool stale; /* of an instance before us, whose numbers mean nothing now: not told */
-	struct flow f;
-};
-
-struct live_book {
-	struct table table;
-};
-
-int live_new(struct live_book **out)
-{
-	struct live_book *l = calloc(1, sizeof(*l));
-
-	if (!l || table_init(&l->table, LIVE_MAX) < 0) {
-		free(l);
-		return -ENOMEM;
-	}
-	*out = l;
-	return 0;
-}
-
-static void live_drop(struct live_book *l, struct table_node *n)
-{
-	table_remove(&l->table, n);
-	free(container_of(n, struct live, node));
-}
-
-void live_free(struct live_book *l)
-{
-	if (!l)
-		return;
-	while (l->table.oldest)
-		live_drop(l, l->table.oldest);
-	table_done(&l->table);
-	free(l);
-}
-
-static bool live_is(const struct table_node *n, const void *key)
-{
-	return container_of(n, const struct live, node)->id == *(const uint32_t *)key;
-}
-
-static struct live *live_find(struct live_book *l, uint32_t id)
-{
-	struct table_node *n = table_find(&l->table, table_hash(&l->table, &id, sizeof(id)),
-		live_is, &id);
-
-	return n ? container_of(n, struct live, node) : NULL;
-}
-
-static struct live *live_add(struct live_book *l, uint32_t id)
-{
-	struct live *v = calloc(1, sizeof(*v));
-
-	if (!v)
-		return NULL;
-	if (l->table.count == LIVE_MAX)
-		live_drop(l, l->table.oldest);
-	v->id = id;
-	table_add(&l->table, &v->node, table_hash(&l->table, &id, sizeof(id)));
-	return v;
-}
-
 void gate_stale(struct gate *g, const struct ct_flow *flows, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct live *v = live_find(g->live, flows[i].id) ? NULL
-								 : live_add(g->live,
-									   flows[i].id);
+	static const struct flow nobody;
 
+	for (size_t i = 0; i < n; i++) {
+		struct live *v = live_find(g->live, &flows[i]);
+
+		if (!v)
+			v = live_add(g->live, &flows[i], &nobody);
 		if (v)
 			v->stale = true;
 	}
 }
 
-bool live_stale(struct gate *g, uint32_t id)
+bool gate_is_stale(struct gate *g, const struct ct_flow *c)
 {
-	const struct live *v = live_find(g->live, id);
+	const struct live *v = live_find(g->live, c);
 
 	return v && v->stale;
 }
@@ -122,13 +59,36 @@ static void name_and_judge(struct gate *g, struct flow *f, const struct program 
 	f->rule = d->rule;
 }
 
-static void tell(struct gate *g, const struct flow *f, const struct program *p)
+/* what conntrack and NFLOG say alike; the addresses are borrowed */
+struct conn {
+	uint32_t actor;
+	const struct addr *src, *dst;
+	uint16_t dport;
+	uint8_t proto;
+	bool inbound;
+};
+
+/* a connection as the kernel tells of it, with who, whither and what the rules say */
+static void conn_fill(struct gate *g, struct flow *f, const struct conn *c,
+	struct decision *d)
+{
+	const struct program *p = who_actor(g->parts.who, c->actor);
+
+	flow_begin(g, f, FLOW_CONN, p, p->known ? HOW_KERNEL : HOW_NOBODY);
+	f->proto = c->proto;
+	f->dir = c->inbound ? FLOW_IN : FLOW_OUT;
+	f->addr = c->inbound ? *c->src : *c->dst;
+	f->port = c->dport;
+	name_and_judge(g, f, p, d);
+}
+
+static void tell(struct gate *g, const struct flow *f)
 {
 	if (!actor_may_tell(g, f->actor, clock_unix_ms())) {
 		g->stats.events_lost++;
 		return;
 	}
-	flow_tell(g, f, p, NULL);
+	flow_tell(g, f, who_actor(g->parts.who, f->actor), NULL);
 }
 
 struct ending {
@@ -179,51 +139,68 @@ static bool this_machine(const struct ct_flow *f)
 	return addr_cmp(&f->src, &f->dst) == 0 || addr_zone(&f->dst) == ZONE_LOCALHOST;
 }
 
-static void flow_begins(struct gate *g, const struct ct_flow *c)
+/* Fills and judges a connection that the kernel let through; false: it is shut now. */
+static bool let_through(struct gate *g, const struct ct_flow *c, struct flow *f)
 {
-	const struct program *p = who_actor(g->parts.who, c->actor);
+	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound };
 	struct decision d;
-	struct live *v;
-	struct flow f;
 
-	flow_begin(g, &f, FLOW_CONN, p, p->known ? HOW_KERNEL : HOW_NOBODY);
-	f.proto = c->proto;
-	f.dir = c->inbound ? FLOW_IN : FLOW_OUT;
-	f.addr = c->inbound ? c->src : c->dst;
-	f.port = c->dport;
-	f.state = FLOW_LIVE;
-	f.counted = g->conf.counting;
-	name_and_judge(g, &f, p, &d);
-	f.watched = gate_watches(g);
-	if (f.watched)
-		; /* shown as judged */
-	else if (d.verdict == VERDICT_DENY && !c->inbound && !this_machine(c) &&
-		g->conf.default_out == VERDICT_ALLOW)
-		shut(g, &f, c);
-	else if (d.verdict == VERDICT_DENY) {
-		/* the table let it through, by a factory rule or as this machine's own */
-		f.verdict = VERDICT_ALLOW;
-		f.reason = REASON_FACTORY;
-		f.rule = 0;
+	conn_fill(g, f, &conn, &d);
+	f->state = FLOW_LIVE;
+	f->counted = g->conf.counting && !c->adopted;
+	f->watched = gate_watches(g);
+	if (f->watched || d.verdict != VERDICT_DENY)
+		return true; /* shown as judged */
+	if (!c->inbound && !this_machine(c) && g->conf.default_out == VERDICT_ALLOW) {
+		shut(g, f, c);
+		return false;
 	}
-	g->stats.flows++;
-	v = live_add(g->live, c->id);
-	if (v)
-		v->f = f;
-	tell(g, &f, p);
+	/* the table let it through, by a factory rule or as this machine's own */
+	f->verdict = VERDICT_ALLOW;
+	f->reason = REASON_FACTORY;
+	f->rule = 0;
+	return true;
 }
 
-/* the counters of a flow; false if nothing moved */
-static bool count(struct flow *f, const struct ct_flow *c)
+void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traffic *socket)
 {
-	if (c->rx == f->rx && c->tx == f->tx)
-		return false;
-	f->rx = c->rx;
-	f->tx = c->tx;
-	f->counted = 1;
-	f->rx_packets = c->rx_packets;
-	f->tx_packets = c->tx_packets;
-	return true;
+	struct live *v;
+	struct flow f;
+	bool open = let_through(g, c, &f);
+
+	g->stats.flows++;
+	v = live_add(g->live, c, &f);
+	if (!v && open)
+		return; /* too many: told when it ends */
+	if (v && (c->counted || socket))
+		live_count(g->live, v, c, socket);
+	tell(g, v ? &v->f : &f);
+}
+
+void conn_ends(struct gate *g, struct live *v)
+{
+	v->f.state = FLOW_DONE;
+	v->f.end_ms = clock_unix_ms();
+	if (!v->stale)
+		tell(g, &v->f);
+	live_drop(g->live, v);
+}
+
+/* one that there was no room for: it is told whole, now that it is over */
+static void conn_was(struct gate *g, const struct ct_flow *c)
+{
+	struct flow f;
+
+	if (!let_through(g, c, &f))
+		return;
+	f.state = FLOW_DONE;
+	f.end_ms = f.start_ms;
+	f.counted = c->counted;
+	f.rx = c->rx;
+	f.tx = c->tx;
+	f.rx_packets = c->rx_packets;
+	f.tx_packets = c->tx_packets;
+	tell(g, &f);
 }
 
 void gate_conntrack(void *gate, const struct ct_flow *c)
@@ -233,90 +210,18 @@ void gate_conntrack(void *gate, const struct ct_flow *c)
 
 	if (!g->rules || c->actor == ACTOR_SELF)
 		return;
+	v = live_find(g->live, c);
 	if (!c->ended) {
-		flow_begins(g, c);
+		if (!v) /* else a round found it before its event came */
+			conn_begins(g, c, NULL);
 		return;
 	}
-	v = live_find(g->live, c->id);
-	if (!v)
-		return;
-	if (v->stale) {
-		live_drop(g->live, &v->node);
-		return;
-	}
-	v->f.state = FLOW_DONE;
-	v->f.end_ms = clock_unix_ms();
-	count(&v->f, c);
-	tell(g, &v->f, who_actor(g->parts.who, v->f.actor));
-	live_drop(g->live, &v->node);
-}
-
-struct counting {
-	struct gate *g;
-	struct instance instance;
-	struct ct_flow *flows;
-	size_t n;
-};
-
-static int read_counters(void *ctx)
-{
-	struct counting *c = ctx;
-
-	return ct_dump(&c->instance, &c->flows, &c->n);
-}
-
-static void count_one(struct gate *g, const struct ct_flow *c, struct flow_count *out,
-	unsigned *n)
-{
-	struct live *v = live_find(g->live, c->id);
-
-	if (!v) {
-		flow_begins(g, c); /* begun under a core before us, or its event was lost */
-		v = live_find(g->live, c->id);
-	}
-	if (!v || v->stale || !count(&v->f, c))
-		return;
-	out[(*n)++] = (struct flow_count){ v->f.id, c->rx, c->tx, c->rx_packets,
-		c->tx_packets };
-}
-
-static void counted(void *ctx, int r)
-{
-	struct counting *c = ctx;
-	struct gate *g = c->g;
-	struct flow_count some[GATE_COUNTS_MAX];
-	unsigned n = 0;
-
-	g->counting = false;
-	for (size_t i = 0; r >= 0 && i < c->n; i++) {
-		if (c->flows[i].actor != ACTOR_SELF)
-			count_one(g, &c->flows[i], some, &n);
-		if (n == GATE_COUNTS_MAX) {
-			g->calls.counts(g->calls.ctx, some, n, true);
-			n = 0;
-		}
-	}
-	if (r >= 0)
-		g->calls.counts(g->calls.ctx, some, n, false);
-	free(c->flows);
-	free(c);
-}
-
-void gate_count(struct gate *g)
-{
-	struct counting *c;
-
-	if (g->counting || !g->parts.nft || !g->rules)
-		return;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return;
-	c->g = g;
-	c->instance = *g->conf.instance;
-	g->counting = true;
-	if (kernel_call(g, read_counters, c, counted) < 0) {
-		g->counting = false;
-		free(c);
+	live_ended(g->live, c->id);
+	if (v) {
+		live_count(g->live, v, c, NULL);
+		conn_ends(g, v);
+	} else if (live_overflowed(g->live)) {
+		conn_was(g, c);
 	}
 }
 
@@ -357,23 +262,17 @@ static void open_met(struct gate *g, const struct program *p, const struct flow 
 
 void gate_refused(void *gate, const struct nflog_packet *c)
 {
+	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound };
 	struct gate *g = gate;
-	const struct program *p;
 	struct decision d;
 	struct flow f;
 
 	if (!g->rules)
 		return;
-	p = who_actor(g->parts.who, c->actor);
-	flow_begin(g, &f, FLOW_CONN, p, p->known ? HOW_KERNEL : HOW_NOBODY);
-	f.proto = c->proto;
-	f.dir = c->inbound ? FLOW_IN : FLOW_OUT;
-	f.addr = c->inbound ? c->src : c->dst;
-	f.port = c->dport;
+	conn_fill(g, &f, &conn, &d);
 	f.state = FLOW_REFUSED;
 	f.end_ms = f.start_ms;
 	f.counted = 1; /* not a byte got through */
-	name_and_judge(g, &f, p, &d);
 	if (strcmp(c->why, "block") == 0) {
 		d.verdict = VERDICT_DENY;
 		f.verdict = VERDICT_DENY;
@@ -381,11 +280,11 @@ void gate_refused(void *gate, const struct nflog_packet *c)
 		f.rule = 0;
 	}
 	if (d.verdict == VERDICT_ALLOW && f.dir == FLOW_OUT && strcmp(c->why, "default") == 0)
-		open_met(g, p, &f);
+		open_met(g, who_actor(g->parts.who, f.actor), &f);
 	if (d.verdict == VERDICT_ALLOW) {
 		f.reason = REASON_NO_GRANT;
 		f.verdict = VERDICT_DENY;
 	}
 	g->stats.refused++;
-	tell(g, &f, p);
+	tell(g, &f);
 }

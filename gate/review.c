@@ -25,8 +25,9 @@ struct review {
 	int64_t now_ms, now_s;
 	uint64_t generation;
 	struct ct_flow *flows;  /* live ones, then those to end */
-	size_t nflows, ended;
+	size_t nflows, judged, kept, ended;
 	struct instance instance;
+	struct slice slice;
 };
 
 enum { SLICE_MAX = 32 };
@@ -120,7 +121,7 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		       addr_zone(&f->dst) == ZONE_LOCALHOST;
 	if (gate_watches(g))
 		return true;
-	if (f->actor == ACTOR_SELF || live_stale(g, f->id))
+	if (f->actor == ACTOR_SELF || gate_is_stale(g, f))
 		return true;
 	if (!f->inbound && addr_cmp(&f->src, &f->dst) == 0) /* this machine, by any address */
 		return g->actors[f->actor & ACTOR_MASK].local != VERDICT_DENY;
@@ -189,24 +190,46 @@ static void slice_done(void *ctx, int r)
 		review_free(v);
 }
 
+/* a slice at a time here too: the loop has others to serve */
+static bool judge_slice(struct slice *s)
+{
+	struct review *v = container_of(s, struct review, slice);
+	size_t end = MIN(v->judged + SLICE_FLOWS, v->nflows);
+
+	if (v->generation != v->g->generation) {
+		review_free(v); /* newer rules have their own review behind this one */
+		return false;
+	}
+	for (; v->judged < end; v->judged++)
+		if (!covered(v, &v->flows[v->judged]))
+			v->flows[v->kept++] = v->flows[v->judged];
+	if (v->judged < v->nflows)
+		return true;
+	v->nflows = v->kept;
+	if (v->kept == 0 || kernel_call(v->g, end_slice, v, slice_done) < 0)
+		review_free(v);
+	return false;
+}
+
+static void judge_drop(struct slice *s)
+{
+	review_free(container_of(s, struct review, slice));
+}
+
 static void judge_flows(void *ctx, int r)
 {
 	struct review *v = ctx;
-	size_t kept = 0;
 
 	if (r < 0)
 		log_warning("conntrack cannot be read, live flows were not judged again: %s",
 			strerror(-r));
-	if (r < 0 || v->generation != v->g->generation) {
-		review_free(v); /* newer rules have their own review behind this one */
+	if (r < 0) {
+		review_free(v);
 		return;
 	}
-	for (size_t i = 0; i < v->nflows; i++)
-		if (!covered(v, &v->flows[i]))
-			v->flows[kept++] = v->flows[i];
-	v->nflows = kept;
-	if (kept == 0 || kernel_call(v->g, end_slice, v, slice_done) < 0)
-		review_free(v);
+	v->slice.step = judge_slice;
+	v->slice.drop = judge_drop;
+	slice_start(v->g, &v->slice);
 }
 
 static int read_flows(void *ctx)

@@ -21,7 +21,8 @@ struct ct_flow {
 	bool adopted;               /* older than the daemon, let on by ct_adopt() */
 	bool redirected;            /* dst was translated, by whoever did it */
 	uint32_t id;                /* the kernel's, of this entry; 0 not known */
-	uint64_t rx, tx;            /* bytes; 0 without accounting, and in NEW */
+	bool counted;               /* since it was made; false: the four are 0, as in NEW */
+	uint64_t rx, tx;            /* bytes */
 	uint64_t rx_packets, tx_packets;
 };
 

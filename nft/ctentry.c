@@ -152,6 +152,7 @@ static bool read_attr(const struct nlattr *a, struct ct_entry *e)
 	case CTA_ZONE:
 		return get_be16(a, &e->zone);
 	case CTA_COUNTERS_ORIG:
+		e->counted = true;
 		return read_counters(a, &e->orig_bytes, &e->orig_packets);
 	case CTA_COUNTERS_REPLY:
 		return read_counters(a, &e->reply_bytes, &e->reply_packets);
@@ -193,6 +194,7 @@ bool ct_entry_flow(const struct ct_entry *e, const struct instance *instance,
 		.adopted = e->mark & CTMARK_ADOPTED,
 		.redirected = e->status & IPS_DST_NAT,
 		.id = e->id,
+		.counted = e->counted,
 	};
 
 	if ((e->mark & CTMARK_BITS) != ours)

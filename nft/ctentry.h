@@ -25,6 +25,7 @@ struct ct_entry {
 	uint32_t mark, status, id;
 	uint16_t zone;         /* of both directions; 0 none */
 	uint64_t orig_bytes, reply_bytes, orig_packets, reply_packets;
+	bool counted;          /* these four were there */
 	const struct nlattr *tuple; /* CTA_TUPLE_ORIG, inside the message read */
 	bool ended;            /* a DESTROY event */
 };

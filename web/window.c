@@ -278,12 +278,12 @@ static struct growth growth_of(const struct flow *was, const struct flow *now)
 	};
 }
 
-/* One that is told with bytes while it goes on is older than we are: when they moved is not
- * known. */
+/* Bytes that are told at first of one that goes on are older than we are, or than who counts:
+ * when they moved is not known. */
 static void count_all(struct window *w, const struct flow *was, const struct flow *now,
 	const struct growth *g)
 {
-	bool older = !was && now->state != FLOW_DONE;
+	bool older = !(was && was->counted) && now->state != FLOW_DONE;
 
 	if (!w->stats)
 		return;

@@ -137,20 +137,42 @@ static void keep_reply(void *ctx, const struct sockdiag_reply *r)
 	*(struct sockdiag_reply *)ctx = *r;
 }
 
-int diag_find(struct diag *d, const struct diag_tuple *t, struct diag_socket *out)
+static int find(struct diag *d, int len, const struct diag_tuple *t,
+	struct sockdiag_reply *got)
 {
-	struct sockdiag_reply got = { .seq = 0 };
-	struct talk one = { .proto = t->proto, .each = keep_reply, .ctx = &got };
-	int r = talk(d, sockdiag_find(d->request, ++d->seq, t), &one);
+	struct talk one = { .proto = t->proto, .each = keep_reply, .ctx = got };
+	int r = talk(d, len, &one);
 
 	if (r < 0)
 		return r;
 	/* where no such connection is, the kernel falls back on a listener of that port */
-	if (got.kind != SOCKDIAG_SOCKET || got.tuple.lport != t->lport ||
-		got.socket.state == SOCKDIAG_LISTEN ||
-		got.socket.state == SOCKDIAG_TIME_WAIT)
+	if (got->kind != SOCKDIAG_SOCKET || got->tuple.lport != t->lport ||
+		got->socket.state == SOCKDIAG_LISTEN ||
+		got->socket.state == SOCKDIAG_TIME_WAIT)
 		return -ENOENT;
-	*out = got.socket;
+	return 0;
+}
+
+int diag_find(struct diag *d, const struct diag_tuple *t, struct diag_socket *out)
+{
+	struct sockdiag_reply got = { .seq = 0 };
+	int r = find(d, sockdiag_find(d->request, ++d->seq, t), t, &got);
+
+	if (r == 0)
+		*out = got.socket;
+	return r;
+}
+
+int diag_count(struct diag *d, const struct diag_tuple *t, struct diag_traffic *out)
+{
+	struct sockdiag_reply got = { .seq = 0 };
+	int r = find(d, sockdiag_count(d->request, ++d->seq, t), t, &got);
+
+	if (r < 0)
+		return r;
+	if (!got.has_traffic)
+		return -ENODATA;
+	*out = got.traffic;
 	return 0;
 }
 

@@ -26,6 +26,12 @@ struct diag_socket {
 	bool has_mark;  /* the kernel told us the mark: needs CAP_NET_ADMIN */
 };
 
+/* what went through a TCP connection since it began (tcp_info): IP bytes as they cross a wire
+ * whose packets hold one segment each, handshake and repetitions of ours included */
+struct diag_traffic {
+	uint64_t rx, tx, rx_packets, tx_packets;
+};
+
 int diag_open(struct diag **out);
 void diag_close(struct diag *d); /* NULL is fine */
 /* -ENOENT: nobody's (other namespace, gone, closing). For UDP the kernel looks from the
@@ -33,6 +39,8 @@ void diag_close(struct diag *d); /* NULL is fine */
  * has it open (not accepted yet, or closed with data under way); uid says nothing then.
  * Waits for the kernel alone: microseconds. */
 int diag_find(struct diag *d, const struct diag_tuple *t, struct diag_socket *out);
+/* of a TCP connection, as diag_find; -ENODATA: the kernel does not say (before Linux 4.2) */
+int diag_count(struct diag *d, const struct diag_tuple *t, struct diag_traffic *out);
 /* does anybody listen (TCP) where a connection to this address and port would end? */
 bool diag_listens(struct diag *d, const struct addr *at, uint16_t port);
 /* pid that has the socket inode open: tgid, or -ENOENT. prefer: looked at first, or 0.

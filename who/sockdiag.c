@@ -6,7 +6,9 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -29,9 +31,37 @@ static struct addr addr_of(uint8_t family, const __be32 words[4])
 	return family == AF_INET6 ? addr_v6(words) : addr_v4(words);
 }
 
+/* Fields are only ever added at the end: a short one is of an older kernel. Without bytes_sent
+ * (before 4.19) what was acknowledged stands for it. */
+static void read_tcp_info(struct cur *value, struct sockdiag_reply *r)
+{
+	enum { IP4 = 20, IP6 = 40, TCP = 20, TIMESTAMPS = 12 };
+	size_t has = cur_left(value), takes = MIN(has, sizeof(struct tcp_info));
+	struct tcp_info i = { 0 };
+	uint64_t head;
+
+	take(value, &i, takes);
+	if (value->bad || has < offsetof(struct tcp_info, tcpi_segs_in) + sizeof(i.tcpi_segs_in))
+		return;
+	if (has < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(i.tcpi_bytes_sent))
+		i.tcpi_bytes_sent = i.tcpi_bytes_acked;
+	head = (r->tuple.local.family == 4 ? IP4 : IP6) + TCP +
+		(i.tcpi_options & TCPI_OPT_TIMESTAMPS ? TIMESTAMPS : 0);
+	r->has_traffic = true;
+	r->traffic = (struct diag_traffic){
+		.rx = i.tcpi_bytes_received + i.tcpi_segs_in * head,
+		.tx = i.tcpi_bytes_sent + i.tcpi_segs_out * head,
+		.rx_packets = i.tcpi_segs_in,
+		.tx_packets = i.tcpi_segs_out,
+	};
+}
+
 static void read_attribute(struct cur *value, uint16_t type, struct sockdiag_reply *r)
 {
 	switch (type & NLA_TYPE_MASK) {
+	case INET_DIAG_INFO:
+		read_tcp_info(value, r);
+		break;
 	case INET_DIAG_MARK:
 		r->socket.has_mark = take(value, &r->socket.mark, sizeof(uint32_t));
 		break;
@@ -163,14 +193,14 @@ static void put_addr(__be32 words[4], const struct addr *a)
 	memcpy(words, a->b, a->family == 6 ? 16 : 4);
 }
 
-int sockdiag_find(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
-	const struct diag_tuple *t)
+static int put_find(uint8_t *out, uint32_t seq, const struct diag_tuple *t, uint8_t more)
 {
 	struct out o = out_into(out, SOCKDIAG_REQUEST_MAX);
 	struct inet_diag_req_v2 q = {
 		.sdiag_family = t->local.family == 6 ? AF_INET6 : AF_INET,
 		.sdiag_protocol = t->proto,
 		.idiag_states = ~0u,
+		.idiag_ext = more,
 		.id = { .idiag_if = t->ifindex,
 			.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } },
 	};
@@ -185,6 +215,18 @@ int sockdiag_find(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
 	q.id.idiag_dport = htons(swap ? t->lport : t->pport);
 	put_request(&o, seq, SOCK_DIAG_BY_FAMILY, 0, &q);
 	return (int)o.len;
+}
+
+int sockdiag_find(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
+	const struct diag_tuple *t)
+{
+	return put_find(out, seq, t, 0);
+}
+
+int sockdiag_count(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
+	const struct diag_tuple *t)
+{
+	return put_find(out, seq, t, 1 << (INET_DIAG_INFO - 1));
 }
 
 int sockdiag_name(struct sockdiag_id *out, const struct diag_tuple *t, uint64_t cookie)

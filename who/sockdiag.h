@@ -40,6 +40,8 @@ struct sockdiag_reply {
 	struct diag_tuple tuple; /* of SOCKET, with proto as given to the reader */
 	struct diag_socket socket;
 	bool v6only;             /* of SOCKET: an IPv6 listener that takes no IPv4 */
+	bool has_traffic;        /* of SOCKET, where it was asked for */
+	struct diag_traffic traffic;
 	struct sockdiag_id id;
 };
 
@@ -49,6 +51,10 @@ int sockdiag_next(struct cur *c, uint8_t proto, struct sockdiag_reply *out);
 
 /* Requests: how many bytes were written, or -EINVAL for a tuple that mixes families. */
 int sockdiag_find(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
+	const struct diag_tuple *t);
+
+/* the same with tcp_info */
+int sockdiag_count(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
 	const struct diag_tuple *t);
 
 struct sockdiag_filter {

@@ -169,6 +169,35 @@ static void tcp_both_ends(void **state)
 }
 
 /* what a server of DNS sees: the client's address and its own */
+static void bytes_of_a_connection(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		static const char text[5000];
+		int server = listening(hosts[i], 0), peer;
+		int fd = connected_to(server, SOCK_STREAM, 0, hosts[i]);
+		struct diag_tuple t = tuple_of(fd, IPPROTO_TCP);
+		struct diag_traffic here, there;
+
+		peer = accept(server, NULL, NULL);
+		assert_true(peer >= 0);
+		assert_int_equal(send(fd, text, sizeof(text), 0), sizeof(text));
+		assert_int_equal(send(peer, text, 100, 0), 100);
+		assert_int_equal(diag_count(d, &t, &here), 0);
+		assert_in_range(here.tx, sizeof(text) + 40, sizeof(text) + 1000);
+		assert_in_range(here.rx, 100 + 40, 100 + 1000);
+		t = tuple_of(peer, IPPROTO_TCP);
+		assert_int_equal(diag_count(d, &t, &there), 0);
+		assert_in_range(there.rx, sizeof(text) + 40, sizeof(text) + 1000);
+		assert_true(there.rx_packets > 0 && there.tx_packets > 0);
+		t.pport++;
+		assert_int_equal(diag_count(d, &t, &there), -ENOENT);
+		close(peer);
+		close(fd);
+		close(server);
+	}
+}
+
 static void udp_clients(void **state)
 {
 	(void)state;
@@ -439,6 +468,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tcp_both_ends),
+		cmocka_unit_test(bytes_of_a_connection),
 		cmocka_unit_test(udp_clients),
 		cmocka_unit_test(dual_stack),
 		cmocka_unit_test(marks_are_told),

@@ -7,6 +7,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,6 +94,56 @@ static void a_socket(void **state)
 	assert_int_equal(r.socket.mark, 0x53000012);
 	assert_true(r.v6only);
 	assert_int_equal(sockdiag_next(&c, IPPROTO_UDP, &r), 0);
+}
+
+static void what_went_through(void **state)
+{
+	static const struct {
+		const char *why;
+		uint8_t family, options;
+		size_t has; /* of struct tcp_info */
+		bool known;
+		uint64_t rx, tx;
+	} cases[] = {
+		{ "IPv4", AF_INET, 0, sizeof(struct tcp_info), true, 1000 + 3 * 40, 550 + 4 * 40 },
+		{ "IPv6", AF_INET6, 0, sizeof(struct tcp_info), true, 1000 + 3 * 60,
+			550 + 4 * 60 },
+		{ "timestamps", AF_INET, TCPI_OPT_TIMESTAMPS, sizeof(struct tcp_info), true,
+			1000 + 3 * 52, 550 + 4 * 52 },
+		{ "before 4.19: without repetitions", AF_INET, 0,
+			offsetof(struct tcp_info, tcpi_bytes_sent), true, 1000 + 3 * 40,
+			500 + 4 * 40 },
+		{ "before 4.2", AF_INET, 0, offsetof(struct tcp_info, tcpi_segs_in), false, 0, 0 },
+		{ "longer than we know", AF_INET, 0, sizeof(struct tcp_info) + 64, true,
+			1000 + 3 * 40, 550 + 4 * 40 },
+	};
+	struct {
+		struct tcp_info i;
+		uint8_t more[64];
+	} info = { .i = { .tcpi_bytes_received = 1000, .tcpi_segs_in = 3,
+		.tcpi_bytes_acked = 500, .tcpi_bytes_sent = 550, .tcpi_segs_out = 4 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint8_t bytes[1024];
+		size_t n = put_socket(bytes, 7, cases[i].family, 0);
+		struct sockdiag_reply r;
+		struct cur c;
+
+		print_message("%s\n", cases[i].why);
+		info.i.tcpi_options = cases[i].options;
+		if (cases[i].family == AF_INET6) /* not one that is mapped */
+			bytes[sizeof(struct nlmsghdr) + offsetof(struct inet_diag_msg,
+				id.idiag_src)] = 0x20;
+		n += put_attribute(bytes + n, INET_DIAG_INFO, &info, (uint16_t)cases[i].has);
+		put_head(bytes, SOCK_DIAG_BY_FAMILY, 7, n - sizeof(struct nlmsghdr));
+		c = cur_over(bytes, n);
+		assert_int_equal(sockdiag_next(&c, IPPROTO_TCP, &r), 1);
+		assert_int_equal(r.has_traffic, cases[i].known);
+		assert_int_equal(r.traffic.rx, cases[i].rx);
+		assert_int_equal(r.traffic.tx, cases[i].tx);
+		assert_int_equal(r.traffic.tx_packets, cases[i].known ? 4 : 0);
+	}
 }
 
 static void several_in_one_datagram(void **state)
@@ -293,6 +344,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_socket),
+		cmocka_unit_test(what_went_through),
 		cmocka_unit_test(several_in_one_datagram),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(truncated),
