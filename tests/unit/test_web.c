@@ -723,6 +723,7 @@ static void traffic_by_steps(void **state)
 
 	(void)state;
 	f.flow.start_ms = clock_unix_ms();
+	f.flow.counted = 1;
 	send_flow(&f);
 	fake_core_send(&core, LINK_BYTES, 0, &bytes);
 	f = fake_core_flow(FLOW_CONN, 551, 1, "behind.test", VERDICT_DENY);
