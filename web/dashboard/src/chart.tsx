@@ -2,8 +2,9 @@
 // Traffic over time. Dragging over it is a brush: the tree then shows that span alone.
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import { brush, loadPoints, fail, paused, points, setBrush, span } from './store';
-import { bytes, clock, rate } from './text';
+import { loadPoints, setBrush, SPANS, stepOf } from './past';
+import { brush, fail, paused, points, span } from './store';
+import { bytes, moment, rate } from './text';
 import { color, theme } from './theme';
 
 // the time of day, with seconds or the date where these tell more
@@ -26,10 +27,11 @@ function paint(width: number): uPlot.Options {
 	return {
 		width, height: 150, padding: [8, 8, 0, 0], legend: { live: true },
 		cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
-		scales: { y: { range: (_u, _a, max) => [0, Math.max(max * 1.1, 1000)] },
+		scales: { x: { range: () => [Date.now() / 1000 - span.value, Date.now() / 1000] },
+			y: { range: (_u, _a, max) => [0, Math.max(max * 1.1, 1000)] },
 			n: { range: (_u, _a, max) => [0, Math.max(max * 3, 4)] } },
 		axes: [{ ...axis, values: marks, space: 80, size: 32 }, { ...axis, size: 64, values: (_u, vs) => vs.map(v => v ? bytes(v) : '0') }],
-		series: [{ value: (_: uPlot, v: number | null) => v == null ? '–' : clock(v * 1000) },
+		series: [{ value: (_: uPlot, v: number | null) => v == null ? '–' : moment(v * 1000, span.value * 1000) },
 			area('Down', '--down'), area('Up', '--up'),
 			{ label: 'Denied', scale: 'n', stroke: color('--deny'), fill: color('--deny'),
 				paths: uPlot.paths.bars!({ size: [0.5, 6, 1] }), points: { show: false } }],
@@ -42,8 +44,13 @@ function paint(width: number): uPlot.Options {
 	};
 }
 
+// a step that nobody counted is a gap, not a slope
 function columns(): uPlot.AlignedData {
-	const p = points.value;
+	const gap = stepOf(span.value) * 2.5, none = { down: null, up: null, denied: null };
+	const p = points.value.flatMap((x, i, all) => {
+		const before = all[i - 1];
+		return before && x.t - before.t > gap ? [{ ...none, t: before.t + gap / 2 }, x] : [x];
+	});
 	return [p.map(x => x.t), p.map(x => x.down), p.map(x => x.up), p.map(x => x.denied || null)] as
 		uPlot.AlignedData;
 }
@@ -61,18 +68,17 @@ function Table() {
 		<div class="scrolls" tabIndex={0} role="region" aria-label="Traffic as table"><table>
 			<thead><tr><th scope="col">From</th><th scope="col">Down</th><th scope="col">Up</th>
 				<th scope="col">Denied</th><th scope="col">Filter</th></tr></thead>
-			<tbody>{lines.map(l => <tr key={l.from}><td>{clock(l.from * 1000)}</td>
+			<tbody>{lines.map(l => <tr key={l.from}><td>{moment(l.from * 1000, span.value * 1000)}</td>
 				<td>{rate(l.down)}</td><td>{rate(l.up)}</td><td>{l.denied}</td>
-				<td><button onClick={() => void setBrush([l.from * 1000, l.to * 1000 + 999])}>
+				<td><button onClick={() => void setBrush([l.from * 1000,
+					(l.to + stepOf(span.value)) * 1000 - 1])}>
 					only this</button></td></tr>)}</tbody></table></div></details>;
 }
-
-const SPANS: [number, string][] = [[60, '1m'], [600, '10m'], [3600, '1h'], [21600, '6h'],
-	[86400, '1d'], [2592000, '30d']];
 
 export function Spans() {
 	const set = (s: number) => {
 		span.value = s;
+		points.value = [];
 		loadPoints().catch(fail);
 	};
 	return <div class="spans" role="group" aria-label="Span of the chart">{SPANS.map(([s, t]) =>
@@ -85,6 +91,7 @@ export function Spans() {
 export function Chart() {
 	const box = useRef<HTMLDivElement>(null);
 	const plot = useRef<uPlot | null>(null);
+	const drawn = useRef(0); // the span that is shown; 0: what comes is to be drawn
 	const look = theme.value;
 	useEffect(() => {
 		const el = box.current!;
@@ -104,16 +111,21 @@ export function Chart() {
 			plot.current?.destroy();
 		};
 	}, [look]);
-	const data = points.value, still = paused.value || brush.value !== null;
+	const data = points.value, still = paused.value || brush.value !== null, wide = span.value;
 	useEffect(() => {
-		if (!still)
+		if (!still || drawn.current !== wide)
 			plot.current?.setData(columns());
-	}, [data, still]);
+		drawn.current = data.length ? wide : 0;
+	}, [data, still, wide]);
 	const b = brush.value;
 	useEffect(() => {
-		if (!b)
-			plot.current?.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-	}, [b]);
+		const u = plot.current;
+		if (!u)
+			return;
+		const left = b ? u.valToPos(b[0] / 1000, 'x') : 0;
+		u.setSelect({ left, top: 0, width: b ? u.valToPos(b[1] / 1000, 'x') - left : 0,
+			height: b ? u.over.clientHeight : 0 }, false);
+	}, [b, data, look]);
 	return <section class="chart" aria-label="Traffic over time">
 		<div ref={box} class="plot" role="img"
 			aria-label="Bytes a second down and up, and denials; shown as table below"></div>

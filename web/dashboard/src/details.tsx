@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The selected row: who it is, why it went as it did, where it goes.
 import { useEffect, useRef } from 'preact/hooks';
-import { apps, asking, chosen, countryOnly, details, nodeOf, order, say, search, version } from './store';
-import type { Node } from './model';
+import { apps, asking, chosen, countryOnly, details, list, nodeOf, say, search, version } from './store';
+import type { Node } from './node';
 import type { Flow, Query } from './types';
 import { ago, bytes, country, flag, rate, safe, unicode, when, why } from './text';
-import { VerdictMark } from './tree';
+import { behind } from './history';
+import { Spark, VerdictMark } from './row';
 
 const isFlow = (r: Flow | Query): r is Flow => 'proto' in r;
 
@@ -39,8 +40,8 @@ function Why({ r }: { r: Flow | Query }) {
 
 function Goes({ r }: { r: Flow | Query }) {
 	if (!isFlow(r))
-		return <Fact name="Asked">{safe(r.type)}, {safe(r.rcode)}{r.answers.length > 0 &&
-			<>: <code>{r.answers.map(safe).join(', ')}</code></>} in {r.ms.toFixed(1)} ms
+		return <Fact name="Asked">{safe(r.type)}{r.rcode && `, ${safe(r.rcode)}`}{r.answers.length > 0 &&
+			<>: <code>{r.answers.map(safe).join(', ')}</code></>}{r.ms !== null && ` in ${r.ms.toFixed(1)} ms`}
 			{r.cached && ' (from the cache)'}{r.cname && <>; led to <code>{safe(r.cname)}</code></>}</Fact>;
 	return <>
 		<Fact name={r.direction === 'in' ? 'From' : 'To'}><code>{safe(r.address) || '–'}
@@ -60,7 +61,7 @@ function copy(n: Node) {
 
 export function Details() {
 	version.value;
-	order.value;
+	list.value;
 	const box = useRef<HTMLElement>(null);
 	const n = nodeOf(chosen.value), open = details.value;
 	useEffect(() => {
@@ -84,12 +85,16 @@ export function Details() {
 			<button class="deny" onClick={() => { asking.value = { node: n, action: 'deny' }; }}>
 				<span aria-hidden="true">✕</span> Deny…</button>
 			<button onClick={() => { search.value = n.label; }}>Only this</button>
+			<button onClick={() => behind(n)}>History</button>
 			<button onClick={() => copy(n)}>Copy</button>
 		</div>
 		<dl>
 			{n.record && <Why r={n.record} />}
-			<Fact name="Traffic">{bytes(n.rx)} down, {bytes(n.tx)} up, {rate(n.rate)}</Fact>
-			<Fact name="Connections">{n.flows}, {n.live} open, {n.denied} denied</Fact>
+			<Fact name="Traffic">{n.counted || n.rx || n.tx ? `${bytes(n.rx)} down, ${bytes(n.tx)} up` :
+				n.flows ? 'not counted' : 'no connection seen'}{n.rate > 0 && `, ${rate(n.rate)}`}
+				<Spark node={n} at={Date.now()} /></Fact>
+			<Fact name="Connections"><button class="link" onClick={() => behind(n)}>{n.flows}</button>, {
+				n.live} open, <button class="link" onClick={() => behind(n, 'deny')}>{n.denied} denied</button></Fact>
 			<Fact name="Last">{ago(n.last, Date.now())}</Fact>
 			{n.record && n.kind === 'host' && <Goes r={n.record} />}
 			{n.ports.size > 0 && <Fact name="Ports">{[...n.ports].sort((a, b) => a - b).slice(0, 20).join(', ')}</Fact>}

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Allow or deny from a row: how wide, for how long. The rule is shown before it is made.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { addRule, asking, helping } from './store';
-import { domainOf, type Node } from './model';
+import { addRule } from './change';
+import { keys } from './keep';
+import { asking, helping } from './store';
+import { domainOf } from './model';
+import type { Node } from './node';
 import { parent, ruleText, type Target, what, type Width } from './rule';
 import { safe } from './text';
 
@@ -91,7 +94,7 @@ export function Asking() {
 
 const KEYS: [string, string][] = [['/', 'search'], ['↑ ↓ or j k', 'move'], ['← →', 'close, open'],
 	['Enter', 'details'], ['a  d', 'allow, deny the row'], ['Space', 'pause what is drawn'],
-	['g n, g r, g h', 'Now, Rules, Health'], ['?', 'this help']];
+	['g n, g r, g l, g h', 'Now, Rules, History, Health'], ['?', 'this help']];
 
 export function Help() {
 	if (!helping.value)
@@ -99,6 +102,9 @@ export function Help() {
 	const close = () => { helping.value = false; };
 	return <Modal title="Keys" close={close}><dl class="keys">{KEYS.map(([k, t]) =>
 		<div class="fact" key={k}><dt><kbd>{k}</kbd></dt><dd>{t}</dd></div>)}</dl>
+	<p><label><input type="checkbox" checked={keys.value === 'on'}
+		onChange={e => { keys.value = e.currentTarget.checked ? 'on' : 'off'; }} /> Shortcuts of a single key
+		</label></p>
 	<p class="also">Country data: <a href="https://db-ip.com" rel="noreferrer">IP Geolocation by DB-IP</a>.
 		A country is a hint. Map: Natural Earth.</p>
 	<div class="acts"><button onClick={close}>Close</button></div></Modal>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import { link, status } from './store';
 import { put } from './api';
-import { fail, loadStatus, say } from './store';
+import { loadStatus } from './feed';
+import { fail, link, say, status } from './store';
 import type { Status } from './types';
 import { bytes, lasting, safe, when } from './text';
 

@@ -4,14 +4,18 @@ import { useEffect } from 'preact/hooks';
 import { get, post, Refused } from './api';
 import { Asking, Help } from './dialog';
 import { filterMode, findings, Health } from './health';
+import { History } from './history';
 import { Now } from './now';
 import { Rules } from './rules';
-import { begin, fail, heard, helping, link, me, notice, page, paused, say, search, signedOut, status, toast,
+import { begin } from './feed';
+import { keys } from './keep';
+import { fail, heard, helping, link, me, notice, page, paused, say, search, signedOut, status, toast,
 	version, watching, type Where } from './store';
 import { ago, safe } from './text';
 import { theme, type Theme } from './theme';
 
-const PAGES: [Where, string][] = [['now', 'Now'], ['rules', 'Rules'], ['health', 'Health']];
+const PAGES: [Where, string][] = [['now', 'Now'], ['rules', 'Rules'], ['history', 'History'],
+	['health', 'Health']];
 
 function Top() {
 	const s = status.value, bad = findings(s).filter(f => f.bad).length;
@@ -76,9 +80,9 @@ function typing(e: KeyboardEvent): boolean {
 function onKey(e: KeyboardEvent) {
 	if (e.key === 'Escape' && (e.target as HTMLElement).classList.contains('search'))
 		document.querySelector<HTMLElement>('.tree .scroll')?.focus();
-	if (typing(e))
+	if (typing(e) || keys.value === 'off')
 		return;
-	const go = Date.now() - went < 1000 && ({ n: 'now', r: 'rules', h: 'health' } as Record<string, Where>)[e.key];
+	const go = Date.now() - went < 1000 && ({ n: 'now', r: 'rules', l: 'history', h: 'health' } as Record<string, Where>)[e.key];
 	went = 0;
 	if (go)
 		page.value = go;
@@ -102,7 +106,8 @@ function Pages() {
 	}, []);
 	return <div class={link.value === 'offline' ? 'stale' : ''} data-link={link.value}>
 		<Top /><Banner />
-		{page.value === 'now' ? <Now /> : page.value === 'rules' ? <Rules /> : <Health />}
+		{page.value === 'now' ? <Now /> : page.value === 'rules' ? <Rules />
+			: page.value === 'history' ? <History /> : <Health />}
 		<Asking /><Help /><Toast />
 		<div class="hidden" role="status" aria-live="polite">{notice.value}</div>
 	</div>;

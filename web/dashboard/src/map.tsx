@@ -7,8 +7,11 @@ import { feature } from 'topojson-client';
 import type { Topology, GeometryCollection } from 'topojson-specification';
 import world_ from 'virtual:world';
 import places_ from 'virtual:places';
-import { chosen, countryOnly, model, nodeOf, order, version } from './store';
-import { bytes, country, flag } from './text';
+import { home } from './keep';
+import type { Node } from './node';
+import { places as sums, placesOf } from './past';
+import { brush, chosen, countryOnly, list as rows, model, nodeOf, status, version } from './store';
+import { bytes, country, flag, safe } from './text';
 import { color, theme } from './theme';
 
 const world = world_ as unknown as Topology;
@@ -37,6 +40,24 @@ export function dots(list: [string, number][], w: number, h: number): Dot[] {
 	});
 }
 
+// from home, the great circle to each
+function drawArcs(g: CanvasRenderingContext2D, all: Dot[], home: string, only: string, w: number, h: number) {
+	const from = places[home], path = geoPath(projection(w, h), g);
+	if (!from)
+		return;
+	g.strokeStyle = color('--up');
+	for (const d of all) {
+		if (d.code === home || (only && only !== d.code))
+			continue;
+		g.beginPath();
+		path({ type: 'LineString', coordinates: [from, places[d.code]!] });
+		g.globalAlpha = 0.75;
+		g.lineWidth = 0.5 + d.r / 5;
+		g.stroke();
+	}
+	g.globalAlpha = 1;
+}
+
 function drawDots(g: CanvasRenderingContext2D, all: Dot[], only: string) {
 	const fill = color('--down'), edge = color('--text');
 	for (const d of all) {
@@ -52,6 +73,25 @@ function drawDots(g: CanvasRenderingContext2D, all: Dot[], only: string) {
 	}
 }
 
+function Home() {
+	const all = Object.keys(places).map((c): [string, string] => [c, country(c)])
+		.sort((a, b) => a[1].localeCompare(b[1]));
+	return <label>Arcs from <select value={home.value} onChange={e => { home.value = e.currentTarget.value; }}>
+		<option value="">nowhere</option>
+		{all.map(([c, t]) => <option key={c} value={c}>{t}</option>)}</select></label>;
+}
+
+// who is to be thanked: DB-IP's licence wants a link where its data are shown
+function Credit() {
+	const file = (status.value?.geo as { country?: string | null } | undefined)?.country ?? null;
+	return <p class="also credit">{file && <>Countries: {safe(file)}. </>}
+		{file && /db-?ip/i.test(file) && <><a href="https://db-ip.com" rel="noreferrer">
+			IP Geolocation by DB-IP</a>. </>}
+		{file && /geolite/i.test(file) && <>GeoLite2 data by <a href="https://www.maxmind.com"
+			rel="noreferrer">MaxMind</a>. </>}
+		A country is a hint, not a fact. Map: Natural Earth.</p>;
+}
+
 function Table({ list }: { list: [string, number][] }) {
 	return <details class="as-table"><summary>Show as table</summary>
 		<div class="scrolls" tabIndex={0} role="region" aria-label="Countries as table"><table>
@@ -62,14 +102,27 @@ function Table({ list }: { list: [string, number][] }) {
 			</tbody></table></div></details>;
 }
 
+// of the brushed span the history's sums, of now what this page has counted
+function useList(node: Node | null): [string, number][] {
+	const b = brush.value, app = node?.kind === 'app' ? node.record?.actor.path ?? null : null;
+	const [of, setOf] = useState<{ b: unknown; app: string; list: [string, number][] } | null>(null);
+	useEffect(() => {
+		if (b && app)
+			placesOf(app, b).then(list => list && setOf({ b, app, list }), () => setOf(null));
+	}, [b, app]);
+	if (b && !node && sums.value)
+		return sums.value;
+	return b && of && of.b === b && of.app === app ? of.list : model.value.places(node);
+}
+
 export function WorldMap() {
 	const land = useRef<HTMLCanvasElement>(null), over = useRef<HTMLCanvasElement>(null);
 	const [width, setWidth] = useState(0);
 	const height = Math.round(width * 0.5), look = theme.value;
 	version.value;
-	order.value;
+	rows.value;
 	const node = nodeOf(chosen.value);
-	const list = model.value.places(node), all = width ? dots(list, width, height) : [];
+	const list = useList(node), all = width ? dots(list, width, height) : [];
 	useEffect(() => {
 		const box = land.current!.parentElement!;
 		const o = new ResizeObserver(() => setWidth(Math.min(box.clientWidth, 800)));
@@ -95,8 +148,11 @@ export function WorldMap() {
 		return () => dark.removeEventListener('change', draw);
 	}, [width, look]);
 	useEffect(() => {
-		if (width)
-			drawDots(sized(over.current!, width, height), all, countryOnly.value);
+		if (!width)
+			return;
+		const g = sized(over.current!, width, height);
+		drawArcs(g, all, home.value, countryOnly.value, width, height);
+		drawDots(g, all, countryOnly.value);
 	});
 	const click = (e: MouseEvent) => {
 		let best: Dot | null = null, near = 20;
@@ -111,7 +167,8 @@ export function WorldMap() {
 	};
 	return <div class="world">
 		<p class="also">{node ? `Only ${node.label}` : 'All programs'}: {list.length} {
-			list.length === 1 ? 'country' : 'countries'}, likely. Click a dot to filter.</p>
+			list.length === 1 ? 'country' : 'countries'}, likely{brush.value ? ', in the span picked' : ''
+		}. Click a dot to filter. <Home /></p>
 		<div class="canvases" style={{ height: `${height}px` }} data-dots={JSON.stringify(all.map(d =>
 			[d.code, Math.round(d.x), Math.round(d.y)]))}>
 			<canvas ref={land} aria-hidden="true" style={{ width: `${width}px`, height: `${height}px` }} />
@@ -119,5 +176,6 @@ export function WorldMap() {
 				aria-label={`Traffic by country; shown as table below. ${list.slice(0, 5).map(([c, n]) =>
 					`${country(c)} ${bytes(n)}`).join(', ')}`} /></div>
 		<Table list={list} />
+		<Credit />
 	</div>;
 }

@@ -2,45 +2,18 @@
 // What the page knows: program -> registrable domain -> host, summed up from flows and
 // queries. Pure: no clock, no page. Bounded: the flows and hosts longest untouched leave
 // first; a flow that left stays in the sums, a host that left takes its own with it.
-import type { Flow, Query, Verdict } from './types';
+import { Node, type Kind } from './node';
 import { safe, unicode } from './text';
+import type { Flow, Query } from './types';
 
 export const FLOWS_MAX = 20000, QUERIES_MAX = 5000, HOSTS_MAX = 20000;
-export type Kind = 'app' | 'domain' | 'host';
-export type Sort = 'name' | 'verdict' | 'down' | 'up' | 'rate' | 'last';
-
-export class Node {
-	children = new Map<string, Node>();
-	rx = 0; tx = 0; flows = 0; live = 0; denied = 0; allowed = 0; open = 0;
-	last = 0; rate = 0; before = 0;
-	countries = new Map<string, number>();
-	ports = new Set<number>();
-	record: Flow | Query | null = null; // the newest: why it went as it did
-	constructor(readonly key: string, readonly kind: Kind, readonly label: string,
-		readonly parent: Node | null, readonly words: string) {}
-
-	get level(): number { return this.kind === 'app' ? 1 : this.kind === 'domain' ? 2 : 3; }
-	get verdict(): Verdict | 'mixed' {
-		return this.allowed && this.denied ? 'mixed' : this.denied ? 'deny'
-			: this.allowed ? 'allow' : 'undecided';
-	}
-	get country(): string {
-		let best = '', most = -1;
-		for (const [c, n] of this.countries)
-			if (n > most) {
-				best = c;
-				most = n;
-			}
-		return best;
-	}
-}
 
 interface Held { flow: Flow; host: Node; start: number; end: number }
 interface Asked { query: Query; host: Node; at: number }
-export interface Filter { search: string; country: string; verdict: string }
-export interface Row { node: Node; open: boolean; place: number; of: number }
+export interface Total { rx: number; tx: number; connections: number; denied: number; last: number }
 
-const VERDICTS: Record<string, number> = { deny: 0, mixed: 1, allow: 2, undecided: 3 };
+const SUMS = ['rx', 'tx', 'flows', 'live', 'denied', 'allowed', 'open', 'counted', 'before'] as const;
+const alive = (f: Flow) => f.state === 'new' || f.state === 'live';
 
 // without the public suffix list of the daemon: the last two labels
 export function domainOf(r: { name: string | null; domain?: string | null }): string | null {
@@ -51,53 +24,66 @@ export function programOf(path: string | null): string {
 	return path ? safe(path.slice(path.lastIndexOf('/') + 1) || path) : 'unknown program';
 }
 
+export const appKey = (path: string | null, uid: number) => `${path ?? '?'}\n${uid}`;
+
 export class Model {
 	apps = new Map<string, Node>();
 	flows = new Map<number, Held>();
 	queries = new Map<number, Asked>();
 	hosts = new Map<string, Node>();
-	shape = 0; // grows when a node comes or goes
+	changes = 0; // grows with each; a node's stamp is the last of its own
+	private nodes = 0;
+	private ticked = 0;
 
 	clear() {
-		this.apps.clear();
-		this.flows.clear();
-		this.queries.clear();
-		this.hosts.clear();
-		this.shape++;
+		for (const of of [this.apps, this.flows, this.queries, this.hosts])
+			of.clear();
+		this.changes++;
+	}
+
+	private node(key: string, kind: Kind, label: string, parent: Node | null, words: string) {
+		return new Node(key, kind, label, parent, words.toLowerCase(), ++this.nodes);
 	}
 
 	private below(of: Node, key: string, kind: Kind, label: string): Node {
 		let n = of.children.get(key);
 		if (!n) {
 			const full = of.key + '\n' + key;
-			n = new Node(full, kind, label, of, `${label} ${unicode(label)}`.toLowerCase());
+			n = this.node(full, kind, label, of, `${label} ${unicode(label)}`);
 			of.children.set(key, n);
-			this.shape++;
 			if (kind === 'host')
 				this.hosts.set(full, n);
 		}
 		return n;
 	}
 
-	private host(r: Flow | Query, address: string | null): Node {
-		const key = `${r.actor.path ?? '?'}\n${r.actor.uid}`;
+	private app(path: string | null, uid: number): Node {
+		const key = appKey(path, uid);
 		let app = this.apps.get(key);
 		if (!app) {
-			app = new Node(key, 'app', programOf(r.actor.path), null,
-				safe(r.actor.path ?? 'unknown').toLowerCase());
+			app = this.node(key, 'app', programOf(path), null, safe(path ?? 'unknown'));
 			this.apps.set(key, app);
-			this.shape++;
 		}
-		const domain = domainOf(r);
+		return app;
+	}
+
+	private host(r: Flow | Query, address: string | null): Node {
+		const app = this.app(r.actor.path, r.actor.uid), domain = domainOf(r);
 		const middle = domain === null ? this.below(app, '-', 'domain', 'addresses without a name')
 			: this.below(app, domain, 'domain', safe(domain));
 		const label = r.name ?? address ?? 'no address';
 		return this.below(middle, label, 'host', safe(label));
 	}
 
-	private add(host: Node, f: (n: Node) => void) {
-		for (let n: Node | null = host; n; n = n.parent)
+	// numbers: what it is found by stays as it is
+	private add(host: Node, f: (n: Node) => void, numbers = false) {
+		this.changes++;
+		for (let n: Node | null = host; n; n = n.parent) {
 			f(n);
+			n.stamp = this.changes;
+			if (!numbers)
+				n.seen = this.changes;
+		}
 	}
 
 	private judged(host: Node, r: Flow | Query, at: number) {
@@ -123,61 +109,62 @@ export class Model {
 		this.add(host, n => {
 			if (n === host)
 				return;
-			for (const by of ['rx', 'tx', 'flows', 'live', 'denied', 'allowed', 'open', 'before'] as const)
+			for (const by of SUMS)
 				n[by] -= host[by];
 		});
-		host.parent!.children.delete(host.key.slice(host.parent!.key.length + 1));
-		for (let n = host.parent; n && !n.children.size; n = n.parent) {
+		for (let n: Node | null = host; n && !n.children.size; n = n.parent) {
+			n.gone = true;
 			if (n.parent)
 				n.parent.children.delete(n.key.slice(n.parent.key.length + 1));
 			else
 				this.apps.delete(n.key);
 		}
-		this.shape++;
 	}
 
-	put(flow: Flow) {
+	// now: when the bytes so far of an open one were told
+	put(flow: Flow, now = 0) {
 		const old = this.flows.get(flow.id);
 		const start = Date.parse(flow.start), end = flow.end ? Date.parse(flow.end) : 0;
+		const at = end || now || start;
 		// numbers begin anew with each start of the daemon
 		if (old && old.start === start) {
-			this.count(old, flow.rx ?? old.flow.rx, flow.tx ?? old.flow.tx, end || start);
+			this.count(old, flow.rx, flow.tx, at, at);
 			this.ended(old, flow, end);
 			old.host.record = old.flow = { ...flow, rx: old.flow.rx, tx: old.flow.tx };
 			return;
 		}
 		const host = this.host(flow, flow.address);
-		const held = { flow: { ...flow, rx: 0, tx: 0 }, host, start, end };
-		const alive = flow.state === 'new' || flow.state === 'live';
+		const held = { flow: { ...flow, rx: null, tx: null }, host, start, end };
 		this.flows.set(flow.id, held);
 		this.judged(host, flow, Math.max(start, end));
 		this.add(host, n => {
 			n.flows++;
-			n.live += alive ? 1 : 0;
+			n.live += alive(flow) ? 1 : 0;
 			if (flow.country)
 				n.countries.set(flow.country, n.countries.get(flow.country) ?? 0);
 		});
 		if (flow.port)
 			host.ports.add(flow.port);
-		this.count(held, flow.rx, flow.tx, Math.max(start, end));
+		this.count(held, flow.rx, flow.tx, start, at);
 		this.touched(host);
 		if (this.flows.size > FLOWS_MAX)
 			this.flows.delete(this.flows.keys().next().value!);
 	}
 
 	private ended(h: Held, now: Flow, end: number) {
-		const was = h.flow.state === 'new' || h.flow.state === 'live';
-		const is = now.state === 'new' || now.state === 'live';
+		const was = alive(h.flow), is = alive(now);
 		if (was !== is)
 			this.add(h.host, n => { n.live += is ? 1 : -1; });
 		h.end = end;
 	}
 
-	// counters only grow; what an older page of the list says changes nothing
-	private count(h: Held, rx: number | null, tx: number | null, at: number) {
+	// Counters only grow; what an older page of the list says changes nothing. null is one
+	// that the kernel does not count, 0 one that moved nothing.
+	private count(h: Held, rx: number | null, tx: number | null, from: number, to: number) {
+		const first = h.flow.rx === null && h.flow.tx === null && (rx !== null || tx !== null);
 		const down = Math.max(0, (rx ?? 0) - (h.flow.rx ?? 0));
 		const up = Math.max(0, (tx ?? 0) - (h.flow.tx ?? 0));
-		if (!down && !up)
+		if (!down && !up && !first)
 			return;
 		h.flow.rx = (h.flow.rx ?? 0) + down;
 		h.flow.tx = (h.flow.tx ?? 0) + up;
@@ -185,16 +172,20 @@ export class Model {
 		this.add(h.host, n => {
 			n.rx += down;
 			n.tx += up;
-			n.last = Math.max(n.last, at);
+			n.counted += first ? 1 : 0;
+			if (!down && !up)
+				return;
+			n.last = Math.max(n.last, to);
+			n.spend(down + up, from, to);
 			if (c)
 				n.countries.set(c, (n.countries.get(c) ?? 0) + down + up);
-		});
+		}, true);
 	}
 
 	bytes(id: number, rx: number, tx: number, at: number) {
 		const h = this.flows.get(id);
 		if (h)
-			this.count(h, rx, tx, at);
+			this.count(h, rx, tx, at, at);
 	}
 
 	ask(query: Query) {
@@ -209,17 +200,40 @@ export class Model {
 			this.queries.delete(this.queries.keys().next().value!);
 	}
 
-	// once a second: bytes a second, smoothed over about three
+	// a program's sums over the span, where the history has them: more than its flows here
+	total(path: string | null, uid: number, t: Total) {
+		this.add(this.app(path, uid), n => {
+			n.rx = t.rx;
+			n.tx = t.tx;
+			n.flows = n.counted = Math.max(n.flows, t.connections);
+			n.denied = Math.max(n.denied, t.denied);
+			n.allowed = Math.max(n.allowed, t.connections);
+			n.last = Math.max(n.last, t.last);
+		});
+	}
+
+	// Once a second: bytes a second, smoothed over about three. Where a node rests, so does
+	// what is below.
 	tick(seconds: number) {
-		const one = (n: Node) => {
-			const now = n.rx + n.tx;
+		const stamp = ++this.changes;
+		const one = (n: Node): boolean => {
+			if (n.stamp <= this.ticked && n.rate === 0)
+				return false;
+			const now = n.rx + n.tx, was = n.rate;
 			n.rate = n.rate * 0.6 + 0.4 * Math.max(0, now - n.before) / seconds;
 			if (n.rate < 1)
 				n.rate = 0;
 			n.before = now;
-			n.children.forEach(one);
+			let moved = n.rate !== was;
+			for (const c of n.children.values())
+				moved = one(c) || moved;
+			if (moved)
+				n.stamp = stamp;
+			return moved;
 		};
-		this.apps.forEach(one); // three levels, no more
+		for (const a of this.apps.values())
+			one(a); // three levels, no more
+		this.ticked = stamp;
 	}
 
 	sums() {
@@ -252,50 +266,4 @@ export class Model {
 				all.set(c, (all.get(c) ?? 0) + bytes);
 		return [...all].sort((a, b) => b[1] - a[1]);
 	}
-}
-
-export function compare(sort: Sort, down: boolean): (a: Node, b: Node) => number {
-	const by: Record<Sort, (a: Node, b: Node) => number> = {
-		name: (a, b) => a.label < b.label ? -1 : a.label > b.label ? 1 : 0,
-		verdict: (a, b) => VERDICTS[a.verdict]! - VERDICTS[b.verdict]!,
-		down: (a, b) => a.rx - b.rx,
-		up: (a, b) => a.tx - b.tx,
-		rate: (a, b) => a.rate - b.rate || a.rx + a.tx - b.rx - b.tx,
-		last: (a, b) => a.last - b.last,
-	};
-	const sign = down ? -1 : 1;
-	return (a, b) => sign * by[sort](a, b) || (a.key < b.key ? -1 : 1);
-}
-
-function fits(n: Node, f: Filter): boolean {
-	return (!f.country || n.countries.has(f.country)) &&
-		(!f.verdict || (f.verdict === 'deny' ? n.denied > 0 : n.allowed > 0));
-}
-
-function found(n: Node, words: string): boolean {
-	return n.words.includes(words) || (n.kind === 'host' &&
-		([...n.ports].some(p => String(p) === words) ||
-			[...n.countries.keys()].some(c => c.toLowerCase() === words)));
-}
-
-// The rows in order. What is searched for opens on its own; a match shows all below it.
-export function rows(m: Model, open: ReadonlySet<string>, filter: Filter,
-	order: (a: Node, b: Node) => number): Row[] {
-	const out: Row[] = [];
-	const words = filter.search.trim().toLowerCase();
-	const some = (n: Node, above: boolean): boolean => fits(n, filter) &&
-		(above || !words || found(n, words) ||
-			[...n.children.values()].some(c => some(c, false)));
-	const list = (nodes: Iterable<Node>, above: boolean) => {
-		const shown = [...nodes].filter(n => some(n, above)).sort(order);
-		shown.forEach((node, i) => {
-			const hit = above || !words || found(node, words);
-			const is = node.children.size > 0 && (open.has(node.key) || (!!words && !hit));
-			out.push({ node, open: is, place: i + 1, of: shown.length });
-			if (is)
-				list(node.children.values(), hit);
-		});
-	};
-	list(m.apps.values(), false);
-	return out;
 }

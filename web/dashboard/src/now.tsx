@@ -4,8 +4,9 @@ import { useState } from 'preact/hooks';
 import type { ComponentType } from 'preact';
 import { Chart, Spans } from './chart';
 import { Details } from './details';
-import { brush, countryOnly, fail, live, points, setBrush, verdictOnly, version, watching } from './store';
-import { clock, country, rate } from './text';
+import { pastNote, setBrush } from './past';
+import { brush, countryOnly, fail, live, points, verdictOnly, version, watching } from './store';
+import { country, moment, rate } from './text';
 import { Tree } from './tree';
 
 function Headline() {
@@ -33,7 +34,9 @@ function Filters() {
 	if (!b && !countryOnly.value && !verdictOnly.value)
 		return null;
 	return <div class="chips" role="group" aria-label="Filters">
-		{b && <Chip text={`${clock(b[0])} to ${clock(b[1])}`} off={() => void setBrush(null)} />}
+		{b && <Chip text={`${moment(b[0], b[1] - b[0])} to ${moment(b[1], b[1] - b[0])}`}
+			off={() => void setBrush(null)} />}
+		{b && pastNote.value && <span class="also" role="status">{pastNote.value}</span>}
 		{countryOnly.value && <Chip text={`likely in ${country(countryOnly.value)}`}
 			off={() => { countryOnly.value = ''; }} />}
 		{verdictOnly.value && <Chip text={`only ${verdictOnly.value}`}

@@ -2,11 +2,12 @@
 // Every rule in the order that decides; own ones can be changed. A box asks the daemon
 // what it would do.
 import { useState } from 'preact/hooks';
-import { addRule, fail, loadRules, removeRule, rulesList, say } from './store';
 import { get, patch } from './api';
+import { addRule, loadRules, removeRule } from './change';
+import { VerdictMark } from './row';
+import { fail, rulesList, say } from './store';
 import type { Rule } from './types';
 import { safe, when } from './text';
-import { VerdictMark } from './tree';
 
 async function enable(r: Rule, enabled: boolean) {
 	try {

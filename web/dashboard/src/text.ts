@@ -87,6 +87,12 @@ export function lasting(s: number): string {
 }
 
 export const clock = (ms: number) => new Date(ms).toLocaleTimeString();
+// a time of day, with its date where it is not today's or the span is long
+export function moment(ms: number, span: number): string {
+	const d = new Date(ms), far = span > 43200000 || d.toDateString() !== new Date().toDateString();
+	return far ? d.toLocaleString(undefined, { month: 'short', day: 'numeric', hour: '2-digit',
+		minute: '2-digit' }) : clock(ms);
+}
 export const when = (iso: string | null) => iso ? new Date(iso).toLocaleString() : '–';
 
 const names = typeof Intl !== 'undefined' && 'DisplayNames' in Intl

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-import { effect, signal } from '@preact/signals';
+import { effect, type Signal } from '@preact/signals';
+import { kept } from './keep';
 
 export type Theme = 'system' | 'light' | 'dark';
-const kept = () => {
-	try {
-		return localStorage.getItem('theme') as Theme | null;
-	} catch {
-		return null; // storage switched off: for this visit only
-	}
-};
-export const theme = signal<Theme>(kept() ?? 'system');
+export const theme = kept('theme', 'system') as Signal<Theme>;
 effect(() => {
 	document.documentElement.dataset['theme'] = theme.value;
-	try {
-		localStorage.setItem('theme', theme.value);
-	} catch { /* as above */ }
 });
 
 // A colour of the style sheet as the canvas needs it: light-dark() and the like resolved.

@@ -1,65 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Program -> registrable domain -> host. Only the rows in sight are in the page.
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { asking, chosen, details, falling, list, opened, order, paused, search, sort, version,
+import { asking, chosen, chosenAt, details, falling, list, search, sort, version,
 	watching } from './store';
-import type { Node, Row, Sort } from './model';
-import { ago, bytes, country, flag, rate, unicode } from './text';
+import { keys } from './keep';
+import { SPARK_MS } from './node';
+import { Line, toggle } from './row';
+import type { Row, Sort } from './view';
+import { ago } from './text';
 
-const ROW = 32, SPARE = 6;
-
-export function VerdictMark({ v }: { v: string }) {
-	const would = watching.value && v === 'deny' ? 'would deny' : v;
-	const sign = v === 'allow' ? '✓' : v === 'deny' ? '✕' : v === 'mixed' ? '◐' : '·';
-	return <span class={`verdict ${v}`}><span aria-hidden="true">{sign}</span> {
-		v === 'undecided' || v === 'none' ? 'open' : would}</span>;
-}
-
-function toggle(key: string, to?: boolean) {
-	const s = new Set(opened.value);
-	if (to ?? !s.has(key))
-		s.add(key);
-	else
-		s.delete(key);
-	opened.value = s;
-}
-
-function Name({ node }: { node: Node }) {
-	const other = node.kind === 'app' ? '' : unicode(node.label);
-	const n = node.children.size;
-	const path = node.kind === 'app' ? node.record?.actor.path : null;
-	return <>
-		<span class="label" title={path ?? node.label}>{node.label}</span>
-		{other && <span class="also" dir="auto"> {other}</span>}
-		{n > 0 && <span class="also"> {n} {node.kind === 'app'
-			? n === 1 ? 'domain' : 'domains' : n === 1 ? 'host' : 'hosts'}</span>}
-	</>;
-}
-
-function Line({ row, index, now, active }: { row: Row; index: number; now: number; active: boolean }) {
-	const n = row.node, c = n.country;
-	const mark = () => { chosen.value = n.key; };
-	return <div role="row" id={`row-${index}`} class={`row ${n.kind}${active ? ' active' : ''}`}
-		aria-rowindex={index + 2} aria-level={n.level} aria-posinset={row.place}
-		aria-setsize={row.of} aria-selected={active}
-		{...(n.children.size ? { 'aria-expanded': row.open } : {})}
-		style={{ transform: `translateY(${index * ROW}px)` }}
-		onClick={mark} onDblClick={() => { details.value = true; }}>
-		<span role="gridcell" class={`c-name l${n.level}`}>
-			{n.children.size > 0 ? <span class="twist" aria-hidden="true"
-				onClick={() => toggle(n.key, !row.open)}>{row.open ? '▾' : '▸'}</span>
-				: <span class="twist" aria-hidden="true"></span>}
-			<Name node={n} />
-		</span>
-		<span role="gridcell" class="c-verdict"><VerdictMark v={n.verdict} /></span>
-		<span role="gridcell" class="c-down">{n.rx ? bytes(n.rx) : '–'}</span>
-		<span role="gridcell" class="c-up">{n.tx ? bytes(n.tx) : '–'}</span>
-		<span role="gridcell" class="c-rate">{rate(n.rate)}</span>
-		<span role="gridcell" class="c-where" title={c ? `likely in ${country(c)}` : ''}>
-			{c && <span aria-hidden="true">{flag(c)}</span>} {c}</span>
-		<span role="gridcell" class="c-last">{ago(n.last, now)}</span>
-	</div>;
-}
+const HIGH = 32, HIGH_NARROW = 68, HEAD_NARROW = 60, NARROW = 640, SPARE = 4, ROWS_MAX = 50;
 
 const HEADS: [Sort | null, string, string][] = [['name', 'c-name', 'Program / domain / host'],
 	['verdict', 'c-verdict', 'Verdict'], ['down', 'c-down', 'Down'], ['up', 'c-up', 'Up'],
@@ -81,6 +31,8 @@ function Head() {
 // what a key does in the tree; false: not ours
 function press(key: string, shown: Row[], at: number, go: (i: number) => void): boolean {
 	const row = shown[at], n = row?.node;
+	if (key.length === 1 && keys.value === 'off')
+		return false;
 	switch (key) {
 	case 'ArrowDown': case 'j': go(Math.min(at + 1, shown.length - 1)); return true;
 	case 'ArrowUp': case 'k': go(Math.max(at - 1, 0)); return true;
@@ -121,21 +73,19 @@ export function Tree() {
 	const began = performance.now();
 	const box = useRef<HTMLDivElement>(null);
 	const [top, setTop] = useState(0);
-	const [height, setHeight] = useState(600);
+	const [size, setSize] = useState({ height: 600, narrow: false });
 	version.value;
-	if (!paused.value)
-		order.value;
-	const shown = list.value, now = Date.now();
-	const from = Math.max(0, Math.floor(top / ROW) - SPARE);
-	const to = Math.min(shown.length, Math.ceil((top + height) / ROW) + SPARE);
-	const at = shown.findIndex(r => r.node.key === chosen.value);
+	const shown = list.value, at = chosenAt.value, now = Date.now();
+	const high = size.narrow ? HIGH_NARROW : HIGH, head = size.narrow ? HEAD_NARROW : HIGH;
+	const from = Math.max(0, Math.min(Math.floor(top / high) - SPARE, shown.length - 1));
+	const to = Math.min(shown.length, Math.ceil((top + size.height) / high) + SPARE, from + ROWS_MAX);
 	const go = (i: number) => {
 		const el = box.current!;
 		chosen.value = shown[i]?.node.key ?? null;
-		if (i * ROW < el.scrollTop)
-			el.scrollTop = i * ROW;
-		else if ((i + 2) * ROW > el.scrollTop + el.clientHeight)
-			el.scrollTop = (i + 2) * ROW - el.clientHeight;
+		if (i * high < el.scrollTop)
+			el.scrollTop = i * high;
+		else if ((i + 1) * high + head > el.scrollTop + el.clientHeight)
+			el.scrollTop = (i + 1) * high + head - el.clientHeight;
 	};
 	const onKey = (e: KeyboardEvent) => {
 		if (e.ctrlKey || e.metaKey || e.altKey || !press(e.key, shown, at, go))
@@ -147,19 +97,23 @@ export function Tree() {
 		performance.measure('render', { start: began });
 	});
 	useLayoutEffect(() => {
-		const o = new ResizeObserver(() => setHeight(box.current!.clientHeight));
+		const o = new ResizeObserver(() => setSize({ height: box.current!.clientHeight,
+			narrow: box.current!.clientWidth < NARROW }));
 		o.observe(box.current!);
 		return () => o.disconnect();
 	}, []);
-	return <div class="tree">
+	return <div class={`tree${size.narrow ? ' narrow' : ''}`}>
 		<div ref={box} class="scroll" role="treegrid" tabIndex={0} aria-label="Traffic by program"
 			aria-rowcount={shown.length + 1} aria-readonly="true"
 			{...(at >= from && at < to ? { 'aria-activedescendant': `row-${at}` } : {})}
 			onKeyDown={onKey} onScroll={e => setTop(e.currentTarget.scrollTop)}>
 			<div role="rowgroup" class="heads"><Head /></div>
-			<div role="rowgroup" class="body" style={{ height: `${shown.length * ROW}px` }}>
-				{shown.slice(from, to).map((r, i) => <Line key={r.node.key} row={r}
-					index={from + i} now={now} active={from + i === at} />)}
+			<div role="rowgroup" class="body" style={{ height: `${shown.length * high}px` }}>
+				{/* a row's place in the page is used again: nothing is moved, only text changes */}
+				{shown.slice(from, to).map((r, i) => <Line key={(from + i) % ROWS_MAX} node={r.node}
+					stamp={r.node.stamp} open={r.open} place={r.place} of={r.of} index={from + i}
+					high={high} ago={ago(r.node.last, now)} at={now - now % SPARK_MS}
+					active={from + i === at} watching={watching.value} />)}
 			</div>
 			{shown.length === 0 && <div role="rowgroup"><div role="row"><div role="gridcell">
 				<Nothing /></div></div></div>}

@@ -14,10 +14,11 @@ interface Decided {
 export interface Flow extends Decided {
 	start: string; end: string | null; state: string; address: string | null;
 	port: number | null; proto: string; direction: string; country: string | null;
-	as: { number: number; name: string | null } | null; rx: number | null; tx: number | null;
+	as: { number: number; name: string | null } | null;
+	rx: number | null; tx: number | null;
 }
 export interface Query extends Decided {
-	time: string; type: string; rcode: string; answers: string[]; ms: number;
+	time: string; type: string; rcode: string | null; answers: string[]; ms: number | null;
 	cached: boolean; cname?: string | null;
 }
 export interface App {
@@ -45,6 +46,10 @@ export interface Status {
 export interface Me { uid: number; user?: string | null; version?: string; boot?: string }
 export interface Page<T> { items: T[]; next: string | null }
 export interface Point { t: number; down: number; up: number; flows: number; denied: number }
-export interface Country { country: string; rx: number; tx: number; flows: number }
+// sums over a span of time
+export interface Sum { path: string | null; uid: number; rx: number; tx: number; flows: number;
+	denied: number; last: string | null }
+export interface Country { country: string | null; rx: number; tx: number; flows: number;
+	denied: number }
 // what the stream brings, as the worker hands it on
 export interface Told { type: string; data: string }

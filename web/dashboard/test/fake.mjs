@@ -19,13 +19,13 @@ const HEADERS = { 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'no-re
 const PROGRAMS = [['/usr/lib/firefox-esr/firefox-esr', 1000], ['/usr/bin/curl', 1000],
 	['/usr/lib/apt/methods/http', 100], ['/opt/My App/app', 1000], ['/usr/bin/git', 1000]];
 const HOSTS = [ // name, domain, address, country, as
-	['www.example.org', 'example.org', '192.0.2.10', 'US', 'AS64500 Example Hosting'],
-	['cdn.example.org', 'example.org', '192.0.2.11', 'NL', 'AS64501 Example CDN'],
-	['a.cdn.example.org', 'example.org', '192.0.2.12', 'NL', 'AS64501 Example CDN'],
-	['deb.debian.example', 'debian.example', '198.51.100.4', 'DE', 'AS64502 Mirrors'],
+	['www.example.org', 'example.org', '192.0.2.10', 'US', [64500, 'Example Hosting']],
+	['cdn.example.org', 'example.org', '192.0.2.11', 'NL', [64501, 'Example CDN']],
+	['a.cdn.example.org', 'example.org', '192.0.2.12', 'NL', [64501, 'Example CDN']],
+	['deb.debian.example', 'debian.example', '198.51.100.4', 'DE', [64502, 'Mirrors']],
 	['xn--bcher-kva.example', 'xn--bcher-kva.example', '198.51.100.9', 'CH', null],
 	['telemetry.tracker.example', 'tracker.example', '203.0.113.7', 'SG', null],
-	['shop.co.uk.example', 'shop.co.uk.example', '203.0.113.9', 'GB', 'AS64503 Shop'],
+	['shop.co.uk.example', 'shop.co.uk.example', '203.0.113.9', 'GB', [64503, 'Shop']],
 	['evil\u202egro.elpmaxe', 'evil\u202egro.elpmaxe', '203.0.113.66', 'BR', null],
 ];
 const FIRST = [ // program, host
@@ -70,6 +70,80 @@ export class Fake {
 			for (const [p, h] of FIRST)
 				this.flow(PROGRAMS[p], HOSTS[h], false);
 		this.points = Array.from({ length: 600 }, (_, i) => this.point(this.began - (600 - i) * 1000));
+		this.past = many ? [] : this.lastMonth();
+	}
+
+	// the history: three programs, once an hour for thirty days
+	lastMonth() {
+		const all = [];
+		for (let i = 0; i < 720; i++) {
+			const host = HOSTS[[0, 3, 6][i % 3]], at = this.began - (720 - i) * 3600000;
+			const program = PROGRAMS[[0, 2, 3][i % 3]];
+			all.push({ id: i + 1, kind: 'flow', start: iso(at), end: iso(at + 60000), state: 'done',
+				actor: { ...actor(program, 0), id: null, user: 'alice' }, name: host[0], domain: host[1],
+				address: host[2], port: 443, proto: 'tcp', direction: 'out', verdict: 'allow', rule: null,
+				reason: 'default', country: host[3], as: null, rx: 4e6, tx: 2e5, type: null, city: null });
+			if (i % 5 === 0)
+				all.push({ ...all[all.length - 1], id: 1000 + i, kind: 'query', type: 'A', verdict: 'deny',
+					name: HOSTS[5][0], domain: HOSTS[5][1], address: null, port: null, rx: null, tx: null,
+					state: 'refused', reason: 'rule', rule: { id: 2, text: 'deny any .tracker.example' },
+					country: null });
+		}
+		return all;
+	}
+
+	between(url) {
+		if (!this.past)
+			return [];
+		const p = url.searchParams, time = n => p.has(n) ? Date.parse(p.get(n)) : n === 'to' ? Infinity : 0;
+		return this.past.filter(r => Date.parse(r.start) < time('to') && Date.parse(r.end) >= time('from') &&
+			(!p.has('program') || r.actor.path === p.get('program') ||
+				r.actor.path.endsWith('/' + p.get('program'))) &&
+			(!p.has('country') || r.country === p.get('country')) &&
+			(!p.has('verdict') || r.verdict === p.get('verdict')) &&
+			(!p.has('name') || ('.' + r.name).endsWith(p.get('name').replace(/^\*?\.?/, '.'))));
+	}
+
+	grouped(url, key, first) {
+		const all = new Map();
+		for (const r of this.between(url)) {
+			const k = key(r), s = all.get(k) ?? { ...first(r), rx: 0, tx: 0, flows: 0, denied: 0, last: r.start };
+			s.rx += r.rx;
+			s.tx += r.tx;
+			s[r.verdict === 'deny' ? 'denied' : 'flows']++;
+			all.set(k, s);
+		}
+		return { items: [...all.values()].sort((a, b) => b.rx - a.rx), next: null };
+	}
+
+	sums(url) {
+		return this.grouped(url, r => r.actor.path, r => ({ id: null, path: r.actor.path, uid: r.actor.uid,
+			name: r.actor.path.split('/').pop(), user: 'alice', parents: [] }));
+	}
+
+	countries(url) {
+		return this.grouped(url, r => r.country, r => ({ country: r.country }));
+	}
+
+	// what moved in each step; the ten minutes by the second, else the history
+	stats(url) {
+		const p = url.searchParams, step = Number(p.get('step') ?? 1), steps = new Map();
+		const add = (t, down, up, flows, denied) => {
+			const at = Math.floor(t / 1000 / step) * step, s = steps.get(at) ?? { time: iso(at * 1000),
+				down: 0, up: 0, flows: 0, denied: 0 };
+			s.down += down;
+			s.up += up;
+			s.flows += flows;
+			s.denied += denied;
+			steps.set(at, s);
+		};
+		if (step >= 60)
+			for (const r of this.between(url))
+				add(Date.parse(r.start), r.rx, r.tx, 1, r.verdict === 'deny' ? 1 : 0);
+		for (const x of this.points)
+			if (Date.parse(x.time) >= Date.parse(p.get('from')))
+				add(Date.parse(x.time), x.down, x.up, x.flows, x.denied);
+		return { items: [...steps.values()], next: null, step };
 	}
 
 	rule(r, id) {
@@ -94,7 +168,7 @@ export class Fake {
 			actor: actor(program, this.programs.indexOf(program)), name: host[0], domain: host[1],
 			address: host[2], port: 443, proto: 'tcp', direction: 'out', verdict: rule ? 'deny' : 'allow',
 			rule: rule ? { id: rule.id, text: rule.text } : null, reason: rule ? 'rule' : 'default',
-			country: host[3], as: host[4], rx: rule ? 0 : Math.floor(this.random() * 3e6),
+			country: host[3], as: host[4] && { number: host[4][0], name: host[4][1] }, rx: rule ? 0 : Math.floor(this.random() * 3e6),
 			tx: rule ? 0 : Math.floor(this.random() * 2e5) };
 		const q = { id: this.nextId++, time: iso(now), actor: f.actor, name: host[0], domain: host[1],
 			type: 'A', verdict: f.verdict, rule: f.rule, reason: f.reason, cname: null,
@@ -167,7 +241,8 @@ export class Fake {
 			upstreams: [{ name: '192.0.2.53:53', sent: 120, failed: 1, last_ok: iso(Date.now()) }],
 			sets: { table: true, persist: true, grants: 41, actors: 7, refusals: 2 },
 			counters: { queries: 1200, denied: 12, cached: 400, kernel_failed: 0, events_lost: 0,
-				core_restarts: 0, rss_kb: 21000 }, rule_errors: null, link_errors: 0 };
+				core_restarts: 0, rss_kb: 21000 }, geo: { country: 'dbip-country.mmdb, 2026-06-01', city: null,
+				asn: null }, rule_errors: null, link_errors: 0 };
 	}
 }
 
@@ -271,14 +346,19 @@ async function answer(fake, req, res) {
 		return problem(res, 401, 'sign in with a fresh link: scupper open');
 	if (req.method !== 'GET')
 		return change(fake, req, res, url);
+	if (!fake.past && /history|countries/.test(path))
+		return problem(res, 503, 'the history cannot be read now');
 	switch (path) {
 	case '/api/v1/me': return json(res, 200, { uid: 1000, user: 'alice', boot: String(fake.boot) });
 	case '/api/v1/status': return json(res, 200, fake.status());
 	case '/api/v1/flows': return json(res, 200, page(fake.flows, url));
 	case '/api/v1/queries': return json(res, 200, page(fake.queries, url));
-	case '/api/v1/apps': return json(res, 200, page(fake.apps(), url));
+	case '/api/v1/apps': return json(res, 200, url.searchParams.has('from') ? fake.sums(url)
+		: page(fake.apps(), url));
+	case '/api/v1/history': return json(res, 200, page(fake.between(url), url));
+	case '/api/v1/countries': return json(res, 200, fake.countries(url));
 	case '/api/v1/rules': return json(res, 200, { items: fake.rules, next: null });
-	case '/api/v1/stats': return json(res, 200, { items: fake.points.slice(-600), next: null });
+	case '/api/v1/stats': return json(res, 200, fake.stats(url));
 	case '/api/v1/explain': return json(res, 200, { who: url.searchParams.get('who'),
 		what: url.searchParams.get('what'), text: 'allow: the default (no rule fits)\n' });
 	case '/api/v1/events': return stream(fake, req, res);

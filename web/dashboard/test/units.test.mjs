@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const src = fileURLToPath(new URL('../src/', import.meta.url));
 const made = await esbuild.build({ bundle: true, format: 'esm', write: false, stdin: {
-	contents: "export * from './text'; export * from './rule'; export * from './model';",
+	contents: "export * from './text'; export * from './rule'; export * from './model'; export * from './view'; export * from './node';",
 	resolveDir: src, loader: 'ts' } });
 const m = await import('data:text/javascript;base64,' +
 	Buffer.from(made.outputFiles[0].text).toString('base64'));
@@ -97,8 +97,11 @@ test('rows: open, search, filter, order', () => {
 	x.put(flow(2, { rx: 99 }));
 	x.put(flow(3, { actor: { id: 2, path: '/usr/bin/git', uid: 0 }, country: 'DE' }));
 	const none = { search: '', country: '', verdict: '' };
-	const list = (f, open = []) => m.rows(x, new Set(open), { ...none, ...f }, m.compare('down', true))
-		.map(r => r.node.label);
+	const view = new m.View(x);
+	const list = (f, open = []) => {
+		view.settings({ ...none, ...f }, 'down', true);
+		return view.rows(new Set(open)).map(r => r.node.label);
+	};
 	assert.deepEqual(list({}), ['curl', 'git']);
 	assert.deepEqual(list({ country: 'DE' }), ['git']);
 	assert.deepEqual(list({ search: 'h2.ex' }), ['curl', 'example.org', 'h2.example.org']);
@@ -106,6 +109,80 @@ test('rows: open, search, filter, order', () => {
 	const keys = [...x.apps.values()][0];
 	assert.deepEqual(list({}, [keys.key, keys.key + '\nexample.org']),
 		['curl', 'example.org', 'h2.example.org', 'h1.example.org', 'git']);
+});
+
+function random(seed) {
+	return n => (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) % n;
+}
+
+test('rows kept from before are those of a view made anew', () => {
+	const r = random(5), both = [new m.Model(), new m.Model()], old = new m.View(both[0]);
+	const open = new Set(), f = { search: '', country: '', verdict: '' };
+	const told = v => v.rows(open).map(q => [q.node.key, q.open, q.place, q.of].join());
+	old.settings({ ...f }, 'rate', true);
+	let id = 0;
+	const step = () => {
+		if (r(3) && id) {
+			const of = 1 + r(id), rx = r(5000), tx = r(500);
+			return x => x.bytes(of, rx, tx, 0);
+		}
+		const one = flow(++id, { name: `h${r(9)}.d${r(4)}.example`, domain: `d${r(4)}.example`,
+			actor: { path: `/p${r(5)}`, uid: 0 }, country: r(2) ? 'NL' : 'DE', rx: r(50),
+			verdict: r(4) ? 'allow' : 'deny', port: 400 + r(3) });
+		return x => x.put(one);
+	};
+	for (let round = 0; round < 300; round++) {
+		for (let i = r(8); i >= 0; i--)
+			both.forEach(step());
+		if (r(3) === 0)
+			both.forEach(x => x.tick(1));
+		for (const h of both[0].hosts.values())
+			if (r(20) === 0)
+				open.add(h.parent.key).add(h.parent.parent.key);
+		if (r(9) === 0) {
+			Object.assign(f, { search: ['', 'h1.', '401', 'p3', 'nl'][r(5)],
+				country: ['', 'NL'][r(2)], verdict: ['', 'deny'][r(2)] });
+			old.settings({ ...f }, 'rate', true);
+		}
+		const anew = new m.View(both[1]);
+		anew.settings({ ...f }, 'rate', true);
+		assert.deepEqual(told(old), told(anew), `round ${round}`);
+	}
+});
+
+test('no bytes and bytes that nobody counts', () => {
+	const x = new m.Model();
+	x.put(flow(1, { rx: null, tx: null }));
+	const app = [...x.apps.values()][0];
+	assert.equal(app.counted, 0);
+	x.put(flow(2, { rx: 0, tx: 0, state: 'refused', verdict: 'deny' }));
+	assert.equal(app.counted, 1);
+	x.bytes(1, 7, 0, 0);
+	assert.deepEqual([app.counted, app.rx, app.tx], [2, 7, 0]);
+});
+
+test('ten minutes of a row', () => {
+	const x = new m.Model(), t = Date.parse('2026-01-01T00:00:00.000Z');
+	x.put(flow(1, { rx: 0, tx: 0 }), t);
+	const app = [...x.apps.values()][0];
+	x.bytes(1, 100, 0, t + 1000);
+	x.bytes(1, 100, 50, t + 12000);
+	assert.deepEqual(app.spark(t + 19000).slice(-2), [100, 50]);
+	assert.deepEqual(app.spark(t + 29000).slice(-3), [100, 50, 0]);
+	assert.equal(app.spark(t + 700000), null); // all of it is too old
+	x.put(flow(2, { rx: 6000, tx: 0, start: '2026-01-01T00:00:00.000Z' }), t + 3600000);
+	assert.equal(Math.round(app.spark(t + 3600000)[0]), Math.round(6000 / 361)); // spread over its hour
+	assert.equal(m.sparkPath(null), '');
+	assert.match(m.sparkPath(app.spark(t + 3600000)), /^M0 16V1H1.*H60V16Z$/);
+});
+
+test('sums of the history stand for the program', () => {
+	const x = new m.Model();
+	x.put(flow(1));
+	x.total('/usr/bin/curl', 1000, { rx: 900, tx: 90, connections: 12, denied: 2, last: 5 });
+	x.total('/usr/bin/git', 0, { rx: 1, tx: 1, connections: 1, denied: 0, last: 5 });
+	assert.deepEqual([...x.apps.values()].map(a => [a.label, a.rx, a.verdict]),
+		[['curl', 900, 'mixed'], ['git', 1, 'allow']]);
 });
 
 test('a span of time alone', () => {
