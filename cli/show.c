@@ -24,12 +24,13 @@ static bool flag(const json_t *o, const char *key)
 const char *show_time(const char *rfc3339, char out[static SHOW_TIME_MAX])
 {
 	time_t now = time(NULL), then;
-	struct tm tm = { 0 }, today;
+	struct tm tm, today;
+	int64_t ms;
 
 	out[0] = '\0';
-	if (!rfc3339 || !strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &tm))
+	if (!rfc3339 || text_time_read(rfc3339, &ms) < 0)
 		return out;
-	then = timegm(&tm);
+	then = (time_t)(ms / 1000);
 	localtime_r(&now, &today);
 	localtime_r(&then, &tm);
 	strftime(out, SHOW_TIME_MAX, tm.tm_yday == today.tm_yday &&

@@ -64,8 +64,8 @@ static const char *const texts[STATEMENTS] = {
 	[UPDATE] = "UPDATE flow SET end_ms = ?2, state = ?3, verdict = ?4, rx = ?5, tx = ?6,"
 		" rx_packets = ?7, tx_packets = ?8, reason = ?9, rule = ?10, rule_text = ?11"
 		" WHERE id = ?1",
-	[NETWORK] = "INSERT INTO network (asn, name) VALUES (?1, ?2)"
-		" ON CONFLICT (asn) DO UPDATE SET name = excluded.name WHERE name <> ?2",
+	[NETWORK] = ("INSERT INTO network (asn, name) VALUES (?1, ?2)"
+		" ON CONFLICT (asn) DO UPDATE SET name = excluded.name WHERE name <> ?2"),
 };
 
 struct store {

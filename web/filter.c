@@ -2,12 +2,11 @@
  * Pause, resume, block: PUT {"enabled": true|false, "until": TIME} or {"block": true}. */
 #include "web/job.h"
 #include "base/macros.h"
+#include "base/text.h"
 #include "web/events.h"
 #include "web/objects.h"
 
 #include <microhttpd.h>
-#include <string.h>
-#include <time.h>
 
 static void status_done(struct channel_call *call, const struct link_done *d)
 {
@@ -51,18 +50,16 @@ static void set_done(struct channel_call *call, const struct link_done *d)
 	}
 }
 
-/* RFC 3339 in UTC; fractions are cut. false: none */
-static bool read_time(const char *s, int64_t *out)
+/* fractions of a second are cut */
+static bool read_until(const json_t *time, int64_t *out)
 {
-	struct tm tm = { 0 };
-	const char *end = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+	int64_t ms;
 
-	if (end && *end == '.')
-		end += 1 + strspn(end + 1, "0123456789");
-	if (!end || strcmp(end, "Z") != 0)
+	if (!json_is_string(time) || text_time_read(json_string_value(time), &ms) < 0 ||
+		ms < 1000)
 		return false;
-	*out = timegm(&tm);
-	return *out > 0;
+	*out = ms / 1000;
+	return true;
 }
 
 static bool read_wish(const json_t *o, struct link_filter *f)
@@ -74,8 +71,7 @@ static bool read_wish(const json_t *o, struct link_filter *f)
 
 	if (!json_is_object(o) || json_object_size(o) != known || !enabled == !block)
 		return false;
-	if (until && !json_is_null(until) &&
-		(!json_is_string(until) || !read_time(json_string_value(until), &f->until_s)))
+	if (until && !json_is_null(until) && !read_until(until, &f->until_s))
 		return false;
 	if (block) {
 		f->mode = FILTER_BLOCK;
