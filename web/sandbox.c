@@ -92,7 +92,7 @@ static int add_rules(scmp_filter_ctx f)
 			SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-			SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+			SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0));
 	/* fstat as some C libraries make it: of a descriptor, not of a path */
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
