@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "web/events.h"
+#include "base/clock.h"
 #include "base/macros.h"
 #include "base/text.h"
 #include "web/http.h"
 #include "web/objects.h"
+#include "web/stats.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,9 +34,25 @@ struct events {
 	struct window *window;
 	struct stream *streams;
 	unsigned n;
-	uint64_t boot, number;
 	bool running;
+	uint64_t boot;
+	/* Of the last event, of the one before the first, and of the last ones that said that
+	 * rules and filter changed. They begin at the time of start in microseconds, so that
+	 * those of the process before us are below ours. */
+	uint64_t number, first, rules, filter;
+	struct {
+		uint64_t number;
+		struct stats_point point;
+	} points[EVENTS_POINTS_MAX]; /* point n stands at n % max */
+	uint64_t npoints;
 };
+
+/* one event more; what the window is told from now on is of the next */
+static void advance(struct events *e)
+{
+	e->number++;
+	window_number(e->window, e->number + 1);
+}
 
 static bool make_room(struct stream *s, size_t more)
 {
@@ -78,12 +96,12 @@ static void put(struct stream *s, const char *bytes, size_t n)
 }
 
 /* one event as it stands on the wire; the caller's to free, NULL with no memory */
-static char *event_text(const struct events *e, const char *type, const char *data,
+static char *event_text(uint64_t boot, uint64_t number, const char *type, const char *data,
 	size_t *len)
 {
 	char *text = NULL;
 	int n = asprintf(&text, "event: %s\nid: %" PRIx64 "-%" PRIu64 "\ndata: %s\n\n", type,
-		e->boot, e->number, data);
+		boot, number, data);
 
 	if (n < 0)
 		return NULL;
@@ -91,13 +109,18 @@ static char *event_text(const struct events *e, const char *type, const char *da
 	return text;
 }
 
-static void put_event(struct stream *s, const char *type, const char *data)
+static void put_at(struct stream *s, uint64_t number, const char *type, const char *data)
 {
 	size_t len = 0;
-	auto_free char *text = event_text(s->events, type, data, &len);
+	auto_free char *text = event_text(s->events->boot, number, type, data, &len);
 
 	if (text)
 		put(s, text, len);
+}
+
+static void put_event(struct stream *s, const char *type, const char *data)
+{
+	put_at(s, s->events->number, type, data);
 }
 
 static char *flow_json(struct window *w, const struct link_flow *f, bool old_boot)
@@ -124,7 +147,7 @@ void events_flow(struct events *e, const struct link_flow *f)
 {
 	auto_free char *json = NULL;
 
-	e->number++;
+	advance(e);
 	for (struct stream *s = e->streams; s; s = s->next) {
 		bool notice = f->flow.first && s->topics & TOPIC_NOTICES;
 		bool wanted = s->topics & flow_topic(f);
@@ -142,7 +165,6 @@ void events_flow(struct events *e, const struct link_flow *f)
 
 static void tell_changed(struct events *e, const char *what)
 {
-	e->number++;
 	for (struct stream *s = e->streams; s; s = s->next) {
 		if (s->topics & TOPIC_RULES)
 			put_event(s, what, "{}");
@@ -193,7 +215,7 @@ void events_counts(struct events *e, const struct link_bytes *b)
 {
 	auto_free char *json = NULL;
 
-	e->number++;
+	advance(e);
 	for (struct stream *s = e->streams; s; s = s->next) {
 		if (!(s->topics & TOPIC_FLOWS) || !unfiltered(s))
 			continue;
@@ -211,36 +233,54 @@ void events_counts(struct events *e, const struct link_bytes *b)
 	}
 }
 
-void events_stats(struct events *e, const struct stats_point *p)
+static bool wants_points(const struct stream *s)
+{
+	return s->topics & TOPIC_STATS && unfiltered(s);
+}
+
+static char *point_json(const struct stats_point *p)
 {
 	json_t *o = object_point(p);
-	auto_free char *json = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	char *json = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
 	json_decref(o);
-	e->number++;
+	return json;
+}
+
+void events_stats(struct events *e, const struct stats_point *p)
+{
+	auto_free char *json = point_json(p);
+
+	advance(e);
+	e->points[e->npoints % EVENTS_POINTS_MAX].number = e->number;
+	e->points[e->npoints++ % EVENTS_POINTS_MAX].point = *p;
 	for (struct stream *s = e->streams; json && s; s = s->next) {
-		if (s->topics & TOPIC_STATS && unfiltered(s))
+		if (wants_points(s))
 			put_event(s, "stats", json);
 	}
 }
 
 void events_rules(struct events *e)
 {
+	advance(e);
+	e->rules = e->number;
 	tell_changed(e, "rules");
 }
 
 void events_filter(struct events *e)
 {
+	advance(e);
+	e->filter = e->number;
 	tell_changed(e, "filter");
 }
 
-static void put_hello(struct stream *s)
+static void put_hello(struct stream *s, uint64_t number)
 {
 	char data[96];
 
 	snprintf(data, sizeof(data), "{\"boot\":\"%" PRIx64 "\",\"core\":\"%s\"}",
 		s->events->boot, s->events->running ? "running" : "restarting");
-	put_event(s, "hello", data);
+	put_at(s, number, "hello", data);
 }
 
 void events_hello(struct events *e, uint64_t boot, bool running)
@@ -248,7 +288,7 @@ void events_hello(struct events *e, uint64_t boot, bool running)
 	e->boot = boot;
 	e->running = running;
 	for (struct stream *s = e->streams; s; s = s->next)
-		put_hello(s);
+		put_hello(s, e->number);
 }
 
 void events_end(struct events *e)
@@ -306,21 +346,107 @@ static void put_last(struct stream *s, enum flow_kind kind, unsigned last)
 	while (n-- > 0) {
 		auto_free char *json = NULL;
 
-		window_older(s->events->window, kind, places[n] + 1, &s->filter, &f,
-			&old_boot);
-		json = flow_json(s->events->window, &f, old_boot);
+		if (window_at(s->events->window, kind, places[n], &s->filter, &f, &old_boot))
+			json = flow_json(s->events->window, &f, old_boot);
 		if (json)
 			put_event(s, flow_event(&f), json);
 	}
 }
 
-static void begin(struct stream *s, const struct events_want *want)
+/* --- what was missed ---------------------------------------------------------------------- */
+
+/* of an event of ours? */
+static bool read_id(const struct events *e, const char *id, uint64_t *out)
 {
+	char *end;
+	unsigned long long boot = strtoull(id, &end, 16), number;
+
+	if (*end != '-' || boot != e->boot)
+		return false;
+	number = strtoull(end + 1, &end, 10);
+	if (*end || number < e->first || number > e->number)
+		return false;
+	*out = number;
+	return true;
+}
+
+/* false: some of them are not kept any more */
+static bool replay_points(struct stream *s, uint64_t after)
+{
+	const struct events *e = s->events;
+	uint64_t n = e->npoints > EVENTS_POINTS_MAX ? e->npoints - EVENTS_POINTS_MAX : 0;
+
+	if (n && e->points[n % EVENTS_POINTS_MAX].number > after)
+		return false;
+	for (; n < e->npoints; n++) {
+		auto_free char *json = NULL;
+
+		if (e->points[n % EVENTS_POINTS_MAX].number <= after)
+			continue;
+		json = point_json(&e->points[n % EVENTS_POINTS_MAX].point);
+		if (json)
+			put_at(s, after, "stats", json);
+	}
+	return true;
+}
+
+static void replay_change(struct stream *s, const struct window_change *c, uint64_t after,
+	uint64_t id)
+{
+	auto_free char *json = NULL;
+	struct link_flow f;
+	bool old_boot;
+
+	if (!window_at(s->events->window, c->kind, c->place, &s->filter, &f, &old_boot))
+		return;
+	json = flow_json(s->events->window, &f, old_boot);
+	if (json && f.flow.first && c->born > after && s->topics & TOPIC_NOTICES)
+		put_at(s, id, "notice", json);
+	if (json && s->topics & flow_topic(&f))
+		put_at(s, id, flow_event(&f), json);
+}
+
+/* What cannot be told apart by number bears the one before it until all of it is out, so
+ * that who breaks off in between gets it again. */
+static bool replay(struct stream *s, uint64_t after)
+{
+	struct events *e = s->events;
+	auto_free struct window_change *c = malloc(EVENTS_REPLAY_MAX * sizeof(*c));
+	unsigned notices = s->topics & TOPIC_NOTICES;
+	unsigned kinds = (notices || s->topics & TOPIC_QUERIES ? 1u << FLOW_QUERY : 0) |
+		(notices || s->topics & TOPIC_FLOWS ? 1u << FLOW_CONN : 0);
+	int n = c ? window_changes(e->window, kinds, after, c, EVENTS_REPLAY_MAX) : -ENOMEM;
 	char id[64];
 
-	put_hello(s);
-	snprintf(id, sizeof(id), "%" PRIx64 "-%" PRIu64, s->events->boot, s->events->number);
-	if (want->last_id && strcmp(want->last_id, id) != 0)
+	if (n < 0 || (wants_points(s) && !replay_points(s, after)))
+		return false;
+	if (s->topics & TOPIC_RULES && e->rules > after)
+		put_at(s, after, "rules", "{}");
+	if (s->topics & TOPIC_RULES && e->filter > after)
+		put_at(s, after, "filter", "{}");
+	for (int i = 0; i < n; i++) {
+		bool last = i + 1 == n || c[i + 1].number > c[i].number;
+
+		replay_change(s, &c[i], after, last ? c[i].number : c[i].number - 1);
+	}
+	/* an id alone is no event, but is remembered */
+	snprintf(id, sizeof(id), "id: %" PRIx64 "-%" PRIu64 "\n\n", e->boot, e->number);
+	put(s, id, strlen(id));
+	return true;
+}
+
+static void begin(struct stream *s, const struct events_want *want)
+{
+	uint64_t after;
+
+	if (want->last_id && read_id(s->events, want->last_id, &after)) {
+		put_hello(s, after);
+		if (!replay(s, after))
+			put_event(s, "resync", "{}");
+		return;
+	}
+	put_hello(s, s->events->number);
+	if (want->last_id)
 		put_event(s, "resync", "{}");
 	if (s->topics & TOPIC_QUERIES)
 		put_last(s, FLOW_QUERY, want->last);
@@ -388,6 +514,8 @@ int events_open(struct uv_loop_s *loop, struct window *w, struct events **out)
 	if (!e)
 		return -ENOMEM;
 	e->window = w;
+	e->number = e->first = (uint64_t)clock_unix_ms() * 1000;
+	window_number(w, e->number + 1);
 	r = uv_timer_init(loop, &e->beat);
 	if (r < 0) {
 		free(e);

@@ -6,7 +6,10 @@
  *         notice (the query or flow that is a program's first contact ever),
  *         stats {time, down, up, flows, denied} (all traffic of a second that is over),
  *         rules {}, filter {} (they changed: read them again), resync {} (something was lost: read
- *         again). An id is BOOT-NUMBER.
+ *         again). An id is BOOT-NUMBER: who comes back with one as Last-Event-ID gets what
+ *         changed since, in its state of now, from the window; or resync, if the core or this
+ *         process began anew meanwhile, or more happened than is kept (EVENTS_REPLAY_MAX
+ *         changes, EVENTS_POINTS_MAX seconds of stats).
  * Bounds: EVENTS_STREAMS_MAX streams; EVENTS_BUFFER_MAX bytes waiting in each, then what
  *         waits is dropped and resync sent. A comment every 15 s finds those who left. */
 #ifndef WEB_EVENTS_H
@@ -24,6 +27,8 @@ enum {
 	EVENTS_UID_MAX = 4,
 	EVENTS_BUFFER_MAX = 1024 * 1024,
 	EVENTS_LAST_MAX = 1000,
+	EVENTS_REPLAY_MAX = 4000,
+	EVENTS_POINTS_MAX = 64,
 };
 
 enum events_topic { TOPIC_QUERIES = 1, TOPIC_FLOWS = 2, TOPIC_RULES = 4,

@@ -14,6 +14,7 @@ enum { HEAD_LEN = offsetof(struct flow, name), FLOW_STRINGS = 4 };
 struct record {
 	struct table_node node; /* in flows, by (id, kind) */
 	uint64_t place, id;
+	uint64_t number, born; /* of the change that was told last, and first */
 	uint32_t boot;
 	uint8_t kind;
 	char head[HEAD_LEN];
@@ -33,6 +34,7 @@ struct known {
 struct ring {
 	struct record *at[WINDOW_FLOWS_MAX]; /* place p stands at p % max; owned */
 	uint64_t newest;                     /* place; 0: empty */
+	uint64_t left;                       /* the highest number of those that left */
 };
 
 struct window {
@@ -40,6 +42,7 @@ struct window {
 	struct table flows, programs;
 	uint64_t boot_id;
 	uint32_t boot; /* counts the boots seen */
+	uint64_t number;
 	struct stats *stats; /* or NULL */
 };
 
@@ -315,6 +318,8 @@ static void record_put(struct window *w, struct record *rec, uint64_t hash)
 	struct record **slot = &ring->at[rec->place % WINDOW_FLOWS_MAX];
 
 	if (*slot) {
+		if ((*slot)->place != rec->place)
+			ring->left = MAX(ring->left, (*slot)->number);
 		table_remove(&w->flows, &(*slot)->node);
 		free(*slot);
 	}
@@ -337,9 +342,12 @@ int window_flow_told(struct window *w, const struct link_flow *f)
 		/* the core says it once */
 		rec->head[offsetof(struct flow, first)] |= (char)was.flow.first;
 		rec->place = container_of(n, struct record, node)->place;
+		rec->born = container_of(n, struct record, node)->born;
 	} else {
 		rec->place = ++w->rings[rec->kind].newest;
+		rec->born = w->number;
 	}
+	rec->number = w->number;
 	rec->boot = w->boot;
 	account(w, n ? &was.flow : NULL, &f->flow);
 	record_put(w, rec, hash);
@@ -383,6 +391,7 @@ bool window_counted(struct window *w, const struct flow_count *c)
 	now.tx_packets = c->tx_packets;
 	account(w, &was, &now);
 	memcpy(rec->head, &now, HEAD_LEN);
+	rec->number = w->number;
 	return true;
 }
 
@@ -444,4 +453,58 @@ uint64_t window_older(struct window *w, enum flow_kind kind, uint64_t before,
 		}
 	}
 	return 0;
+}
+
+bool window_at(struct window *w, enum flow_kind kind, uint64_t place,
+	const struct window_filter *filter, struct link_flow *out, bool *old_boot)
+{
+	const struct record *rec = w->rings[kind].at[place % WINDOW_FLOWS_MAX];
+
+	if (!rec || rec->place != place)
+		return false;
+	record_get(rec, out);
+	*old_boot = rec->boot != w->boot;
+	return window_passes(w, filter, out);
+}
+
+void window_number(struct window *w, uint64_t number)
+{
+	w->number = number;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct window_change *x = a, *y = b;
+
+	if (x->number != y->number)
+		return x->number > y->number ? 1 : -1;
+	return (x->place > y->place) - (x->place < y->place);
+}
+
+int window_changes(const struct window *w, unsigned kinds, uint64_t after,
+	struct window_change *out, unsigned max)
+{
+	unsigned n = 0;
+
+	for (unsigned kind = 0; kind < ARRAY_LEN(w->rings); kind++) {
+		const struct ring *ring = &w->rings[kind];
+
+		if (!(kinds & 1u << kind))
+			continue;
+		if (ring->left > after)
+			return -ENOENT;
+		for (size_t i = 0; i < WINDOW_FLOWS_MAX; i++) {
+			const struct record *rec = ring->at[i];
+
+			if (!rec || rec->number <= after)
+				continue;
+			if (n == max)
+				return -E2BIG;
+			out[n++] = (struct window_change){ .number = rec->number,
+				.place = rec->place, .born = rec->born,
+				.kind = (enum flow_kind)kind };
+		}
+	}
+	qsort(out, n, sizeof(*out), by_number);
+	return (int)n;
 }

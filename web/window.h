@@ -53,6 +53,21 @@ uint64_t window_older(struct window *w, enum flow_kind kind, uint64_t before,
 	const struct window_filter *filter, struct link_flow *out, bool *old_boot);
 /* the uid whose connection of this boot has this id; false: not known (any more) */
 bool window_flow_uid(struct window *w, uint64_t id, uint32_t *out);
+/* this record, if it is still here and the filter lets it through */
+bool window_at(struct window *w, enum flow_kind kind, uint64_t place,
+	const struct window_filter *filter, struct link_flow *out, bool *old_boot);
+
+/* What is told from now on is noted as changed at this number (they grow). */
+void window_number(struct window *w, uint64_t number);
+struct window_change {
+	uint64_t number, place;
+	uint64_t born; /* the number at which it was new */
+	enum flow_kind kind;
+};
+/* what changed after this number of these kinds (bits, 1 << kind), in order; how many, or
+ * -ENOENT: some of it has left the window, -E2BIG: more than max */
+int window_changes(const struct window *w, unsigned kinds, uint64_t after,
+	struct window_change *out, unsigned max);
 bool window_passes(struct window *w, const struct window_filter *filter,
 	const struct link_flow *f);
 /* false: not known (any more) */

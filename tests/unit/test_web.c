@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "fake_core.h"
 #include "web/api.h"
+#include "web/events.h"
 #include "web/sandbox.h"
 
 #include <errno.h>
@@ -832,6 +833,169 @@ static int open_stream_again(const char *arguments)
 	}
 }
 
+/* --- what a listener missed --------------------------------------------------------------- */
+
+/* the last id that is in what came */
+static void last_id(const char *buf, char out[static 64])
+{
+	const char *at = buf, *next;
+
+	out[0] = '\0';
+	while ((next = strstr(at, "\nid: "))) {
+		at = next + 5;
+		snprintf(out, 64, "%.*s", (int)strcspn(at, "\r\n"), at);
+	}
+	assert_true(*out);
+}
+
+/* and not a byte more */
+static bool head_came(int fd, char *buf, size_t max)
+{
+	size_t n = 0;
+
+	while (n < max - 1 && readable(fd, WAIT_MS) && read(fd, buf + n, 1) == 1) {
+		buf[++n] = '\0';
+		if (strstr(buf, "\r\n\r\n"))
+			return true;
+	}
+	return false;
+}
+
+static int listen_since(const char *arguments, const char *id)
+{
+	int64_t until = clock_boot_ms() + WAIT_MS;
+	char text[512], buf[512];
+
+	/* those of tests before are noticed when something is written to them */
+	for (;;) {
+		struct link_flow q = fake_core_flow(FLOW_QUERY, 600, 1, "x.test", VERDICT_DENY);
+		int fd = connect_to_web();
+		int n = snprintf(text, sizeof(text), "GET /api/v1/events%s HTTP/1.1\r\nHost: x"
+			"\r\nConnection: close\r\n%s%s\r\n\r\n", arguments,
+			*id ? "Last-Event-ID: " : "X: ", id);
+
+		send_all(fd, text, (size_t)n);
+		if (head_came(fd, buf, sizeof(buf)) && strstr(buf, " 200 "))
+			return fd;
+		close(fd);
+		send_flow(&q);
+		assert_true(clock_boot_ms() < until);
+	}
+}
+
+/* all that comes until a query of this name, which is sent now */
+static void until_mark(int fd, char *buf, size_t max, uint64_t id)
+{
+	struct link_flow mark = fake_core_flow(FLOW_QUERY, id, 1, "mark.test", VERDICT_DENY);
+
+	send_flow(&mark);
+	assert_true(came(fd, buf, max, "mark.test"));
+}
+
+static unsigned times(const char *buf, const char *what)
+{
+	unsigned n = 0;
+
+	while ((buf = strstr(buf, what))) {
+		n++;
+		buf += strlen(what);
+	}
+	return n;
+}
+
+static void what_was_missed_is_told_again(void **state)
+{
+	static char buf[1 << 20];
+	struct link_flow q = fake_core_flow(FLOW_QUERY, 800, 1, "missed.test", VERDICT_DENY);
+	struct link_flow c = fake_core_flow(FLOW_CONN, 801, 1, "missed.test", VERDICT_ALLOW);
+	struct link_bytes bytes = { .n = 1, .at = { { .id = 801, .rx = 4242, .tx = 7 } } };
+	char before[64], id[64];
+	struct answer a;
+	int fd = listen_since("", "");
+
+	(void)state;
+	assert_true(came(fd, buf, sizeof(buf), "data: "));
+	last_id(buf, before);
+	close(fd);
+
+	q.flow.first = true;
+	send_flow(&q);
+	send_flow(&c);
+	c.flow.state = FLOW_DONE;
+	send_flow(&c); /* changed twice: told once, as it is now */
+	fake_core_send(&core, LINK_BYTES, 0, &bytes);
+	a = call("POST", "/api/v1/rules", "{\"text\":\"deny any missed.test\"}");
+	assert_int_equal(a.status, 201);
+	answer_done(&a);
+	json_decref(wait_for("/api/v1/flows?name=missed.test", 1));
+
+	fd = listen_since("", before);
+	until_mark(fd, buf, sizeof(buf), 812);
+	assert_null(strstr(buf, "event: resync"));
+	assert_non_null(strstr(buf, "event: notice"));
+	assert_int_equal(times(buf, "event: rules"), 1);
+	assert_int_equal(times(buf, "\"id\":801"), 1);
+	assert_non_null(strstr(buf, "\"rx\":4242"));
+	assert_non_null(strstr(buf, "\"state\":\"done\""));
+	assert_true(strstr(buf, "\"id\":800") < strstr(buf, "\"id\":801"));
+	last_id(buf, id);
+	close(fd);
+
+	/* nothing was missed since */
+	fd = listen_since("?topics=flows,rules,notices", id);
+	assert_true(came(fd, buf, sizeof(buf), "\n\n"));
+	q.flow.id = 820;
+	send_flow(&q);
+	assert_true(came(fd, buf, sizeof(buf), "820"));
+	assert_int_equal(times(buf, "event: "), 1);
+	close(fd);
+}
+
+static void ids_that_are_not_ours_are_told_to_read_again(void **state)
+{
+	static const char *const ids[] = { "b001-1", "b001-99999999999999999", "b001", "x",
+		"b002-5", "b001--1", "b001-1x" };
+	char buf[4096];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		int fd = listen_since("", ids[i]);
+
+		print_message("%s\n", ids[i]);
+		assert_true(came(fd, buf, sizeof(buf), "event: resync"));
+		close(fd);
+	}
+}
+
+static void more_than_is_kept_is_told_to_read_again(void **state)
+{
+	struct link_flow q = fake_core_flow(FLOW_QUERY, 0, 1, "many.test", VERDICT_DENY);
+	char buf[16384], id[64];
+	int fd = listen_since("?topics=queries", "");
+
+	(void)state;
+	assert_true(came(fd, buf, sizeof(buf), "data: "));
+	close(fd);
+	last_id(buf, id);
+	for (uint64_t i = 0; i < EVENTS_REPLAY_MAX + 1; i++) {
+		q.flow.id = 900000 + i;
+		send_flow(&q);
+	}
+	q.flow.id++;
+	text_copy(q.flow.name, sizeof(q.flow.name), "many-end.test");
+	send_flow(&q);
+	json_decref(wait_for("/api/v1/queries?name=many-end.test", 1));
+	fd = listen_since("?topics=queries", id);
+	assert_true(came(fd, buf, sizeof(buf), "event: resync"));
+	assert_null(strstr(buf, "many.test"));
+	close(fd);
+	/* who asks for other things has missed nothing */
+	fd = listen_since("?topics=flows,rules", id);
+	assert_true(came(fd, buf, sizeof(buf), "\n\nid: "));
+	assert_null(strstr(buf, "event: resync"));
+	close(fd);
+}
+
 static void a_slow_listener_is_told_to_read_again(void **state)
 {
 	struct link_flow q = fake_core_flow(FLOW_QUERY, 0, 1, "flood.test", VERDICT_DENY);
@@ -1203,6 +1367,9 @@ int main(void)
 		cmocka_unit_test(traffic_by_steps),
 		cmocka_unit_test(events_come_live),
 		cmocka_unit_test(streams_are_bounded),
+		cmocka_unit_test(what_was_missed_is_told_again),
+		cmocka_unit_test(ids_that_are_not_ours_are_told_to_read_again),
+		cmocka_unit_test(more_than_is_kept_is_told_to_read_again),
 		cmocka_unit_test(a_slow_listener_is_told_to_read_again),
 		cmocka_unit_test(bad_messages_of_the_core),
 		cmocka_unit_test(the_core_is_restarted),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // One event stream, handed on in batches. Runs in the shared worker, or in the tab that
 // leads where there is none. A stream that broke is opened anew; the browser's own retry
-// gives up on an HTTP error, so both are watched here.
+// gives up on an HTTP error, so both are watched here. When the browser comes back by itself
+// it says what it had last, and the daemon tells what was missed since, or says resync; a
+// source made anew knows nothing, and after a restart of the core all is other.
 import type { Told } from './types';
 
 const TYPES = ['hello', 'query', 'flow', 'flows', 'stats', 'rules', 'rule', 'filter', 'notice',
@@ -26,10 +28,12 @@ export function hub(tell: (batch: Told[]) => void): () => void {
 	const open = () => {
 		const s = new EventSource(STREAM);
 		source = s;
+		let blank = down; // it cannot say what the one before it had
 		for (const type of TYPES)
 			s.addEventListener(type, e => {
-				if (down || (last && type === 'hello' && last !== e.data))
+				if (blank || (last && type === 'hello' && last !== e.data))
 					add({ type: 'resync', data: '{}' });
+				blank = false;
 				if (type === 'hello')
 					last = e.data;
 				down = false;
