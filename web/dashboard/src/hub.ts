@@ -28,12 +28,13 @@ export function hub(tell: (batch: Told[]) => void): () => void {
 	const open = () => {
 		const s = new EventSource(STREAM);
 		source = s;
-		let blank = down; // it cannot say what the one before it had
+		let blank = down, id = ''; // blank: it cannot say what came last
 		for (const type of TYPES)
 			s.addEventListener(type, e => {
 				if (blank || (last && type === 'hello' && last !== e.data))
 					add({ type: 'resync', data: '{}' });
 				blank = false;
+				id = e.lastEventId;
 				if (type === 'hello')
 					last = e.data;
 				down = false;
@@ -43,6 +44,7 @@ export function hub(tell: (batch: Told[]) => void): () => void {
 			if (!down)
 				add({ type: 'offline', data: '{}' });
 			down = true;
+			blank ||= !id;
 			if (s.readyState === EventSource.CLOSED && s === source)
 				setTimeout(() => s === source && open(), AGAIN_MS);
 		};
