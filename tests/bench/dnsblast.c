@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * dnsblast.c - asks for A of n00001.ZONE to nNNNNN.ZONE, round and round, with WINDOW
  * queries under way, and prints one line of figures.
- *   dnsblast [-w WINDOW] [-n NAMES] [-f FIRST] [-s SECONDS | -c COUNT] [-o] [-t FILE]
- *            SERVER PORT ZONE
- * -o: a new socket for each query, as programs ask (window 1). -t: FILE of the program
- * answer: also how long after the upstream's answer the reply came. */
+ *   dnsblast [-w WINDOW] [-n NAMES] [-f FIRST] [-s SECONDS | -c COUNT] [-o] [-r RATE]
+ *            [-t FILE] SERVER PORT ZONE
+ * -o: a new socket for each query, as programs ask (window 1). -r: at most so
+ * many a second. -t: FILE of the program answer: also how long after the upstream's answer the reply came. */
 #include "base/addr.h"
 #include "figures.h"
 
@@ -34,7 +34,7 @@ enum {
 
 struct blast {
 	/* asked for */
-	long window, names, first, seconds, count;
+	long window, names, first, seconds, count, rate;
 	bool own_socket;
 	const int64_t *answered; /* by number, NULL without -t */
 	struct sockaddr_storage to;
@@ -168,11 +168,24 @@ static void receive(struct blast *b)
 		reply(b, bytes[i], messages[i].msg_len, now);
 }
 
-static void forget_all(struct blast *b)
+static void forget_late(struct blast *b)
 {
-	b->lost += b->under_way;
-	b->under_way = 0;
-	memset(b->sent_ns, 0, sizeof(b->sent_ns));
+	int64_t before = now_ns() - WAIT_MS * 1000000ll;
+
+	for (int i = 0; b->under_way && i < IDS; i++) {
+		if (!b->sent_ns[i] || (b->rate && b->sent_ns[i] > before))
+			continue;
+		b->sent_ns[i] = 0;
+		b->under_way--;
+		b->lost++;
+	}
+}
+
+/* as many as the time since then allows */
+static bool due(const struct blast *b, int64_t began)
+{
+	return !b->rate || (double)(b->sent + b->failed) <
+		(double)(now_ns() - began) / 1e9 * (double)b->rate;
 }
 
 static bool more(const struct blast *b, int64_t end)
@@ -182,7 +195,7 @@ static bool more(const struct blast *b, int64_t end)
 
 static void run(struct blast *b)
 {
-	int64_t end = now_ns() + b->seconds * 1000000000;
+	int64_t began = now_ns(), end = began + b->seconds * 1000000000;
 	long batch = b->window < BATCH ? b->window : BATCH;
 
 	b->fd = socket_to(b);
@@ -194,10 +207,10 @@ static void run(struct blast *b)
 			b->fd = socket_to(b);
 			wait.fd = b->fd;
 		}
-		while (more(b, end) && b->under_way + batch <= b->window)
+		while (more(b, end) && b->under_way + batch <= b->window && due(b, began))
 			send_batch(b, (unsigned)batch);
-		if (poll(&wait, 1, WAIT_MS) == 0)
-			forget_all(b);
+		if (poll(&wait, 1, b->rate ? 1 : WAIT_MS) == 0)
+			forget_late(b);
 		else
 			receive(b);
 	}
@@ -220,7 +233,7 @@ static void options(struct blast *b, int argc, char **argv)
 	struct addr a;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "w:n:f:s:c:ot:")) != -1) {
+	while ((opt = getopt(argc, argv, "w:n:f:s:c:or:t:")) != -1) {
 		switch (opt) {
 		case 'w':
 			b->window = number(optarg, WINDOW_MAX);
@@ -239,6 +252,9 @@ static void options(struct blast *b, int argc, char **argv)
 			break;
 		case 'o':
 			b->own_socket = true;
+			break;
+		case 'r':
+			b->rate = number(optarg, 10000000);
 			break;
 		case 't':
 			b->answered = times_of(optarg);

@@ -634,6 +634,10 @@ static void rows_by_filter(void **state)
 		{ "another country", { .country = "DE" }, 0 },
 		{ "verdict", { .by_verdict = true, .verdict = VERDICT_ALLOW }, 30 },
 		{ "refused", { .by_verdict = true, .verdict = VERDICT_DENY }, 0 },
+		{ "a user", { .by_uid = true }, 30 },
+		{ "another user", { .by_uid = true, .uid = 1000 }, 0 },
+		{ "a user's program", { .program = "curl", .by_uid = true }, 30 },
+		{ "another's program", { .program = "curl", .by_uid = true, .uid = 7 }, 0 },
 		{ "from", { .from_ms = now - day }, 20 },
 		{ "to", { .to_ms = now - day }, 10 },
 		{ "span", { .from_ms = now - day, .to_ms = now }, 10 },
@@ -647,6 +651,7 @@ static void rows_by_filter(void **state)
 
 	write_days(s, 3, 10);
 	assert_int_equal(read_open(p->file, why, sizeof(why), &r), 0);
+	read_stop(r); /* what comes after it is not broken off */
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		print_message("%s\n", cases[i].why);
 		assert_int_equal(count_rows(r, &cases[i].f), cases[i].want);
@@ -679,6 +684,9 @@ static void sums_over_spans(void **state)
 		{ "some days", { .from_ms = now - 9 * day, .to_ms = now - day + 60000 }, 900 },
 		{ "one minute", { .from_ms = now, .to_ms = now + 60000 }, 100 },
 		{ "program", { .program = "curl", .to_ms = now + day }, 3000 },
+		{ "a user", { .by_uid = true, .to_ms = now + day }, 3000 },
+		{ "another's program", { .program = "curl", .by_uid = true, .uid = 7,
+			.to_ms = now + day }, 0 },
 		{ "country", { .country = "NL", .to_ms = now + day }, 3000 },
 		{ "another", { .country = "DE", .to_ms = now + day }, 0 },
 		{ "refused", { .by_verdict = true, .verdict = VERDICT_DENY,

@@ -18,7 +18,7 @@ SECTIONS = {
     "resolver": ("listen", "upstream", "route", "search", "refusal", "cache-size", "dnssec",
                  "varlink"),
     "geo": ("country", "city", "asn"),
-    "history": ("keep", "max-size"),
+    "history": ("keep", "max-size", "queries"),
 }
 
 
