@@ -68,7 +68,7 @@ static enum store_sum kind_of(enum read_by by, const struct read_filter *f)
 	bool country = f->country || by == READ_BY_COUNTRY;
 
 	if (program && country)
-		return SUM_EACH;
+		return SUM_PAIR;
 	return program ? SUM_PROGRAM : country ? SUM_COUNTRY : SUM_ALL;
 }
 

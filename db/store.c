@@ -47,6 +47,10 @@ static const char *const steps[] = {
 	" tx INTEGER NOT NULL, connections INTEGER NOT NULL, denied INTEGER NOT NULL,"
 	" PRIMARY KEY (level, what, at_s, program, domain, country, verdict))"
 	" STRICT, WITHOUT ROWID;",
+	/* SUM_PAIR: a program's countries without its domains, of which there are so many */
+	"INSERT INTO sum SELECT level, 4, at_s, program, 0, country, verdict, sum(rx),"
+	" sum(tx), sum(connections), sum(denied) FROM sum WHERE what = 3"
+	" GROUP BY level, at_s, program, country, verdict;",
 };
 
 enum statement { BEGIN, COMMIT, ROLLBACK, FIND, INSERT, UPDATE, NETWORK, STATEMENTS };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * store.h - the file history.db as its writer sees it. Blocking: one thread alone.
  * Rows (flow) lie in order of when they began; texts once each (program, host, domain, word,
- * network); sums (sum) by minute, hour, day of all, by program, by country, and by program,
- * domain and country together. */
+ * network); sums (sum) by minute, hour, day of all, by program, by country, by program,
+ * domain and country together, and by program and country. */
 #ifndef DB_STORE_H
 #define DB_STORE_H
 
@@ -16,7 +16,7 @@ struct text;
 struct sqlite3;
 
 enum store_level { LEVEL_MINUTE, LEVEL_HOUR, LEVEL_DAY, LEVELS };
-enum store_sum { SUM_ALL, SUM_PROGRAM, SUM_COUNTRY, SUM_EACH, SUMS };
+enum store_sum { SUM_ALL, SUM_PROGRAM, SUM_COUNTRY, SUM_EACH, SUM_PAIR, SUMS };
 extern const int store_level_s[LEVELS];
 /* state of a connection whose end nobody told: its core died */
 enum { STORE_STATE_UNKNOWN = FLOW_REFUSED + 1 };

@@ -118,9 +118,9 @@ int sums_add(struct sums *s, const struct sum_key *key, const struct sum *add)
 				.what = (uint8_t)what };
 
 			k.at_s = key->at_s - key->at_s % store_level_s[level];
-			if (what == SUM_PROGRAM || what == SUM_EACH)
+			if (what == SUM_PROGRAM || what == SUM_EACH || what == SUM_PAIR)
 				k.program = key->program;
-			if (what == SUM_COUNTRY || what == SUM_EACH)
+			if (what == SUM_COUNTRY || what == SUM_EACH || what == SUM_PAIR)
 				k.country = key->country;
 			if (what == SUM_EACH)
 				k.domain = key->domain;

@@ -94,8 +94,8 @@ static void answer_recent(struct api *a, struct request *rq, const struct span *
  * what is here is given: the live view goes on. */
 void api_stats(struct api *a, struct request *rq)
 {
-	bool some = request_argument(rq, "program") || request_argument(rq, "country") ||
-		request_argument(rq, "verdict");
+	bool some = !rq->admin || request_argument(rq, "program") ||
+		request_argument(rq, "country") || request_argument(rq, "verdict");
 	struct span span;
 
 	if (!read_span(rq, &span))

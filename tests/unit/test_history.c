@@ -352,8 +352,31 @@ static void a_file_of_an_older_schema_is_brought_up(void **state)
 		SQLITE_OK);
 	sqlite3_close(sql);
 	store_close(store(p));
-	assert_int_equal(ask(p->file, "PRAGMA user_version"), 1);
+	assert_int_equal(ask(p->file, "PRAGMA user_version"), 2);
 	assert_int_equal(ask(p->file, "SELECT count(*) FROM flow"), 0);
+}
+
+/* what a daemon of version 1 left: the same without the sums that came with 2 */
+static void sums_of_version_1_are_added_up_anew(void **state)
+{
+	static const char pairs[] = "SELECT coalesce(sum(rx * level + program * 3 + country), 0)"
+		" FROM sum WHERE what = 4";
+	struct place *p = *state;
+	struct store *s = store(p);
+	int64_t before;
+	sqlite3 *sql;
+
+	write_days(s, 5, 10);
+	store_close(s);
+	before = ask(p->file, pairs);
+	assert_true(before > 0);
+	assert_int_equal(sqlite3_open(p->file, &sql), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(sql, "DELETE FROM sum WHERE what = 4;"
+		" PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(sql);
+	store_close(store(p));
+	assert_int_equal(ask(p->file, "PRAGMA user_version"), 2);
+	assert_int_equal(ask(p->file, pairs), before);
 }
 
 static void a_file_of_a_later_one_is_left_alone(void **state)
@@ -725,6 +748,7 @@ int main(void)
 		TEST(by_age_sums_outlive_rows),
 		TEST(by_size_the_oldest_go),
 		TEST(a_file_of_an_older_schema_is_brought_up),
+		TEST(sums_of_version_1_are_added_up_anew),
 		TEST(a_file_of_a_later_one_is_left_alone),
 		TEST(corrupt_when_opened),
 		TEST(corrupt_while_in_use),
