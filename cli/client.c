@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REPLY_MAX = 64 << 20, LINE_MAX_BYTES = 1 << 20, ANSWER_S = 30 };
+enum { REPLY_MAX = 64 << 20, LINE_MAX_BYTES = 1 << 20, ANSWER_S = 30, WAIT_FDS_MAX = 4 };
 
 struct client {
 	CURL *curl;
 	char *socket; /* owned */
+	long answer_s;
 	char why[CLIENT_WHY_MAX];
 };
 
@@ -49,6 +50,7 @@ int client_open(const char *socket, struct client **out)
 		return -ENOMEM;
 	c->curl = curl_easy_init();
 	c->socket = strdup(socket);
+	c->answer_s = ANSWER_S;
 	if (!c->curl || !c->socket) {
 		client_close(c);
 		return -ENOMEM;
@@ -65,6 +67,11 @@ void client_close(struct client *c)
 		curl_easy_cleanup(c->curl);
 	free(c->socket);
 	free(c);
+}
+
+void client_patience(struct client *c, unsigned seconds)
+{
+	c->answer_s = (long)seconds;
 }
 
 const char *client_why(const struct client *c)
@@ -123,7 +130,7 @@ int client_call(struct client *c, const char *method, const char *path, json_t *
 
 	set_up(c, path, url);
 	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
-	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, (long)ANSWER_S);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, c->answer_s);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_reply);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &h);
 	if (text) {
@@ -208,6 +215,28 @@ static size_t on_stream(char *bytes, size_t size, size_t n, void *ctx)
 	return l->ended ? 0 : size * n;
 }
 
+static void set_up_stream(struct listener *l, const char *path, char url[static 4096])
+{
+	set_up(l->client, path, url);
+	curl_easy_setopt(l->client->curl, CURLOPT_WRITEFUNCTION, on_stream);
+	curl_easy_setopt(l->client->curl, CURLOPT_WRITEDATA, l);
+}
+
+static void listener_done(struct listener *l)
+{
+	free(l->in.s);
+	free(l->body.s);
+	json_decref(l->data);
+}
+
+static int ended(struct client *c, CURLcode code)
+{
+	if (code != CURLE_OK)
+		return not_reached(c, code);
+	snprintf(c->why, sizeof(c->why), "the daemon ended the stream");
+	return -EPIPE;
+}
+
 int client_listen(struct client *c, const char *path, client_event event, void *ctx,
 	struct reply *out)
 {
@@ -215,21 +244,79 @@ int client_listen(struct client *c, const char *path, client_event event, void *
 	char url[4096];
 	CURLcode code;
 
-	set_up(c, path, url);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_stream);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &l);
+	set_up_stream(&l, path, url);
 	code = curl_easy_perform(c->curl);
 	*out = (struct reply){ .json = parse(&l.body) };
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &out->status);
-	free(l.in.s);
-	free(l.body.s);
-	json_decref(l.data);
-	if (l.ended || out->status >= 300)
-		return 0;
-	if (code != CURLE_OK)
-		return not_reached(c, code);
-	snprintf(c->why, sizeof(c->why), "the daemon ended the stream");
-	return -EPIPE;
+	listener_done(&l);
+	return l.ended || out->status >= 300 ? 0 : ended(c, code);
+}
+
+struct client_stream {
+	CURLM *multi;
+	struct listener listener;
+};
+
+int client_stream_open(struct client *c, const char *path, client_event event, void *ctx,
+	struct client_stream **out)
+{
+	struct client_stream *s = calloc(1, sizeof(*s));
+	char url[4096];
+
+	if (!s)
+		return -ENOMEM;
+	s->listener = (struct listener){ .client = c, .event = event, .ctx = ctx };
+	s->multi = curl_multi_init();
+	if (!s->multi) {
+		free(s);
+		return -ENOMEM;
+	}
+	set_up_stream(&s->listener, path, url);
+	curl_multi_add_handle(s->multi, c->curl);
+	*out = s;
+	return 0;
+}
+
+/* the transfer is over: by whom, and why */
+static int stream_over(struct client_stream *s, CURLcode code)
+{
+	struct client *c = s->listener.client;
+	struct reply r = { 0 };
+
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &r.status);
+	if (s->listener.ended || r.status < 300)
+		return ended(c, s->listener.ended ? CURLE_OK : code);
+	r.json = parse(&s->listener.body);
+	reply_why(&r, c->why);
+	reply_done(&r);
+	return -EACCES;
+}
+
+int client_stream_turn(struct client_stream *s, const int *fds, unsigned n, int timeout_ms)
+{
+	struct curl_waitfd wait[WAIT_FDS_MAX];
+	int running, left;
+	CURLMsg *over;
+
+	for (unsigned i = 0; i < MIN(n, WAIT_FDS_MAX); i++)
+		wait[i] = (struct curl_waitfd){ .fd = fds[i], .events = CURL_WAIT_POLLIN };
+	curl_multi_poll(s->multi, wait, MIN(n, WAIT_FDS_MAX), timeout_ms, NULL);
+	curl_multi_perform(s->multi, &running);
+	while ((over = curl_multi_info_read(s->multi, &left))) {
+		if (over->msg == CURLMSG_DONE)
+			return stream_over(s, over->data.result);
+	}
+	return 0;
+}
+
+void client_stream_close(struct client_stream *s)
+{
+	if (!s)
+		return;
+	curl_multi_remove_handle(s->multi, s->listener.client->curl);
+	curl_multi_cleanup(s->multi);
+	listener_done(&s->listener);
+	free(s);
 }
 
 bool client_argument(char *path, size_t max, const char *name, const char *value)

@@ -17,7 +17,7 @@ enum { COMMAND_LIMIT_MAX = 10000 };
 
 struct command_line {
 	const char *socket;
-	bool json, follow, no_browser, jsonl, csv;
+	bool json, follow, no_browser, once, jsonl, csv;
 	const char *program, *name, *verdict, *address, *country, *since, *from, *to;
 	uint32_t limit; /* 0: not said */
 	struct client *client;
@@ -38,6 +38,7 @@ int command_rule_add(struct command_line *c);
 int command_rule_list(struct command_line *c);
 int command_pause(struct command_line *c);
 int command_resume(struct command_line *c);
+int command_top(struct command_line *c);
 int command_open(struct command_line *c);
 int command_block(struct command_line *c);
 int command_rule_rm(struct command_line *c);

@@ -15,7 +15,8 @@ enum knows {
 	KNOWS_LISTS = 2,  /* --program, --name, --verdict, --limit */
 	KNOWS_OPEN = 4,   /* --no-browser */
 	KNOWS_FOLLOW = 8, /* --follow */
-	KNOWS_PAST = 16,  /* --address, --country, --since, --from, --to, --jsonl, --csv */
+	KNOWS_TOP = 16,   /* --once */
+	KNOWS_PAST = 32,  /* --address, --country, --since, --from, --to, --jsonl, --csv */
 };
 
 struct command {
@@ -34,6 +35,8 @@ static const struct command commands[] = {
 		command_queries, 0, 0, KNOWS_LISTS | KNOWS_FOLLOW },
 	{ "history", "history [FORM] [FILTER]", "what happened, the newest first",
 		command_history, 0, 0, KNOWS_LISTS | KNOWS_PAST },
+	{ "top", "top [--once]", "the live tree of programs, domains and hosts",
+		command_top, 0, 0, KNOWS_TOP },
 	{ "why", "why [PROGRAM]", "what was denied last, by what, and how to allow it",
 		command_why, 0, 1, 0 },
 	{ "rule add", "rule add RULE", "make a rule; RULE is one argument or several",
@@ -76,7 +79,7 @@ static const char help_tail[] =
 	"exit status: 0 done, 1 refused or not found, 2 wrong usage, 3 daemon not reachable\n";
 
 static const char *const later[] = { "rule import", "rule export", "ask", "list",
-	"top", "up", "doctor" };
+	"up", "doctor" };
 
 static int help(void)
 {
@@ -141,7 +144,7 @@ static int take_option(struct command_line *c, unsigned knows, int n, char **arg
 	} flags[] = {
 		{ "--json", &c->json, KNOWS_ALWAYS }, { "--follow", &c->follow, KNOWS_FOLLOW },
 		{ "--csv", &c->csv, KNOWS_PAST }, { "--jsonl", &c->jsonl, KNOWS_PAST },
-		{ "--no-browser", &c->no_browser, KNOWS_OPEN },
+		{ "--no-browser", &c->no_browser, KNOWS_OPEN }, { "--once", &c->once, KNOWS_TOP },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {

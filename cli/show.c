@@ -269,16 +269,14 @@ static const char *program_of(const json_t *o, char *out, size_t max)
 	return out;
 }
 
-/* the deciding rule's text, or the reason's word */
-static const char *why_of(const json_t *o)
+const char *show_why(const json_t *o)
 {
 	const char *rule = show_text(json_object_get(o, "rule"), "text");
 
 	return rule && *rule ? rule : show_text(o, "reason");
 }
 
-/* "allow"; where nothing is refused "would deny" */
-static const char *verdict_of(const json_t *o)
+const char *show_verdict(const json_t *o)
 {
 	const char *verdict = show_text(o, "verdict");
 
@@ -319,8 +317,8 @@ void show_query(struct columns *c, const json_t *o)
 	if (n > 1)
 		snprintf(answer, sizeof(answer), "%s +%zu", first, n - 1);
 	columns_add(c, (const char *const[]){ show_time(show_text(o, "time"), when),
-		verdict_of(o), show_text(o, "type"), show_text(o, "name"),
-		program_of(o, program, sizeof(program)), answer, why_of(o) });
+		show_verdict(o), show_text(o, "type"), show_text(o, "name"),
+		program_of(o, program, sizeof(program)), answer, show_why(o) });
 }
 
 void show_flow_columns(struct columns *c)
@@ -363,9 +361,9 @@ void show_flow(struct columns *c, const json_t *o)
 	if (show_number(o, "port"))
 		text_addf(&t, ":%lld", (long long)show_number(o, "port"));
 	columns_add(c, (const char *const[]){ show_time(show_text(o, "start"), when),
-		verdict_of(o), show_text(o, "state"), show_text(o, "proto"), where,
+		show_verdict(o), show_text(o, "state"), show_text(o, "proto"), where,
 		place_of(o, place, sizeof(place)), program_of(o, program, sizeof(program)),
-		why_of(o) });
+		show_why(o) });
 }
 
 void show_apps(const json_t *items)

@@ -16,6 +16,10 @@ const char *show_text(const json_t *o, const char *key);
 json_int_t show_number(const json_t *o, const char *key);
 /* RFC 3339 to "15:04:05", with the date before it if that is not today's; "" for none */
 const char *show_time(const char *rfc3339, char out[static SHOW_TIME_MAX]);
+/* the deciding rule's text, or the reason's word */
+const char *show_why(const json_t *o);
+/* "allow"; where nothing is refused "would deny" */
+const char *show_verdict(const json_t *o);
 void show_lines(const char *text); /* many lines, each made safe */
 
 /* a program's first contact ever: one line */
