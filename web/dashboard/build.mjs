@@ -14,7 +14,8 @@ const shapes = n => JSON.parse(readFileSync(join(here,
 	`node_modules/world-atlas/countries-${n}.json`), 'utf8'));
 
 // A dot for each country, those included that are too small for the drawn shapes: the
-// middle of its largest part (so that France is not in the Atlantic).
+// middle of its largest part (so that France is not in the Atlantic). A code may have more
+// than one shape (islands of Australia's).
 function places() {
 	const world = shapes('50m');
 	const codes = JSON.parse(readFileSync(join(here, 'src/iso.json'), 'utf8'));
@@ -22,22 +23,20 @@ function places() {
 		BQ: [-68.27, 12.18], GF: [-53, 4], GP: [-61.5, 16.2], MQ: [-61, 14.6],
 		RE: [55.5, -21.1], YT: [45.2, -12.8], XK: [20.9, 42.6], SJ: [16, 78.5],
 		CX: [105.7, -10.5], CC: [96.9, -12.2], UM: [166.6, 19.3], BV: [3.4, -54.4] };
-	const dots = {};
+	const dots = {}, largest = {};
 	for (const f of feature(world, world.objects.countries).features) {
 		const code = codes[f.id];
 		if (!code)
 			continue;
 		const parts = f.geometry.type === 'Polygon' ? [f.geometry.coordinates]
 			: f.geometry.coordinates;
-		let best = null, area = -1;
 		for (const coordinates of parts) {
-			const part = { type: 'Polygon', coordinates };
-			if (geoArea(part) > area) {
-				area = geoArea(part);
-				best = part;
+			const part = { type: 'Polygon', coordinates }, area = geoArea(part);
+			if (area > (largest[code] ?? -1)) {
+				largest[code] = area;
+				dots[code] = geoCentroid(part).map(x => Math.round(x * 10) / 10);
 			}
 		}
-		dots[code] = geoCentroid(best).map(x => Math.round(x * 10) / 10);
 	}
 	return { ...dots, ...own };
 }

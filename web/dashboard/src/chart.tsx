@@ -33,7 +33,7 @@ function paint(width: number): uPlot.Options {
 		axes: [{ ...axis, values: marks, space: 80, size: 32 }, { ...axis, size: 64, values: (_u, vs) => vs.map(v => v ? bytes(v) : '0') }],
 		series: [{ value: (_: uPlot, v: number | null) => v == null ? '–' : moment(v * 1000, span.value * 1000) },
 			area('Down', '--down'), area('Up', '--up'),
-			{ label: 'Denied', scale: 'n', stroke: color('--deny'), fill: color('--deny'),
+			{ label: 'Denied', scale: 'n', value: (_: uPlot, v: number | null) => v == null ? '–' : String(v), stroke: color('--deny'), fill: color('--deny'),
 				paths: uPlot.paths.bars!({ size: [0.5, 6, 1] }), points: { show: false } }],
 		hooks: { setSelect: [u => {
 			if (u.select.width < 4)

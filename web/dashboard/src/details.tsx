@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The selected row: who it is, why it went as it did, where it goes.
 import { useEffect, useRef } from 'preact/hooks';
-import { apps, asking, chosen, countryOnly, details, list, nodeOf, say, search, version } from './store';
+import { admin, apps, asking, chosen, countryOnly, details, list, nodeOf, say, search, version } from './store';
 import type { Node } from './node';
 import type { Flow, Query } from './types';
 import { ago, bytes, country, flag, rate, safe, unicode, when, why } from './text';
@@ -80,10 +80,11 @@ export function Details() {
 		<header><h2 dir="ltr">{n.label}{uni && <span class="also"> {uni}</span>}</h2>
 			<button aria-label="Close details" onClick={close}>✕</button></header>
 		<div class="acts">
-			<button class="allow" onClick={() => { asking.value = { node: n, action: 'allow' }; }}>
-				<span aria-hidden="true">✓</span> Allow…</button>
-			<button class="deny" onClick={() => { asking.value = { node: n, action: 'deny' }; }}>
-				<span aria-hidden="true">✕</span> Deny…</button>
+			{admin.value && <>
+				<button class="allow" onClick={() => { asking.value = { node: n, action: 'allow' }; }}>
+					<span aria-hidden="true">✓</span> Allow…</button>
+				<button class="deny" onClick={() => { asking.value = { node: n, action: 'deny' }; }}>
+					<span aria-hidden="true">✕</span> Deny…</button></>}
 			<button onClick={() => { search.value = n.label; }}>Only this</button>
 			<button onClick={() => behind(n)}>History</button>
 			<button onClick={() => copy(n)}>Copy</button>

@@ -11,7 +11,7 @@ import type { App, Flow, Me, Page, Query, Status, Told } from './types';
 
 const HELD_MAX = 600; // batches, a minute of them
 
-let dirty = false, told = 0, loading: Promise<void> | null = null;
+let dirty = false, loading: Promise<void> | null = null;
 let held: Told[][] = []; // told while all is being read: it comes after that
 
 // the window of the daemon, page by page, at most as much as is kept here
@@ -83,10 +83,7 @@ function one(t: Told) {
 	case 'flow': live.put(JSON.parse(t.data), Date.now()); dirty = true; break;
 	case 'query': live.ask(JSON.parse(t.data)); dirty = true; break;
 	case 'flows': onCounts(JSON.parse(t.data)); break;
-	case 'stats':
-		told = Date.now();
-		onStats(point(JSON.parse(t.data)));
-		break;
+	case 'stats': onStats(point(JSON.parse(t.data))); break;
 	case 'notice': onNotice(JSON.parse(t.data)); break;
 	case 'rules': loadRules().catch(fail); break;
 	case 'filter': loadStatus().catch(fail); break;
@@ -118,24 +115,14 @@ function onBatch(batch: Told[]) {
 	performance.measure('batch', { start: began });
 }
 
-// a daemon that tells no sums: ours
-function onLocal(a: ReturnType<typeof live.sums>, b: ReturnType<typeof live.sums>, s: number) {
-	onStats({ t: Date.now() / 1000, down: Math.max(0, b.rx - a.rx) / s,
-		up: Math.max(0, b.tx - a.tx) / s, flows: b.live,
-		denied: Math.max(0, b.denied - a.denied) });
-}
-
 // Numbers are drawn four times a second at most, the order changes once. The two fall on
 // different turns of the browser's loop, so that neither waits for the other.
 function beats() {
-	let before = live.sums(), last = performance.now(), n = 0;
+	let last = performance.now(), n = 0;
 	const second = () => {
-		const seconds = (performance.now() - last) / 1000, now = live.sums();
-		last = performance.now();
-		live.tick(seconds);
-		if (Date.now() - told > 3000 && link.value === 'live')
-			onLocal(before, now, seconds);
-		before = now;
+		const now = performance.now();
+		live.tick((now - last) / 1000);
+		last = now;
 		if (!paused.value && !document.hidden)
 			arrange();
 	};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 import { put } from './api';
 import { loadStatus } from './feed';
-import { fail, link, say, status } from './store';
+import { admin, fail, link, say, status } from './store';
 import type { Status } from './types';
 import { bytes, lasting, safe, when } from './text';
 
@@ -20,6 +20,10 @@ export function findings(s: Status | null): Finding[] {
 	add(c['kernel_failed'], true, `${c['kernel_failed']} times the kernel refused an element.`);
 	add(c['events_lost'], true, `${c['events_lost']} events were lost.`);
 	add(c['core_restarts'], true, `It restarted ${c['core_restarts']} times.`);
+	add(s.accounting === false, true, 'The kernel does not count bytes.');
+	add(s.history?.error, true, `The history is not written: ${safe(s.history?.error)}`);
+	add(!s.history?.error && s.history?.unread, true, `The history cannot be read: ${safe(s.history?.unread)}`);
+	add(s.history?.lost, true, `${s.history?.lost} records were lost before they came into the history.`);
 	for (const u of s.upstreams)
 		add(u.failed > u.sent / 2 && u.sent > 4, true, `Upstream ${safe(u.name)} fails often.`);
 	add(c['unknown'], false, `${c['unknown']} questions came from programs that could not be recognised.`);
@@ -38,9 +42,9 @@ export function Filtering() {
 	}).catch(fail);
 	return <div class="acts">
 		<span>Filtering is {safe(mode)}.</span>
-		<button onClick={() => void set({ enabled: false, until: new Date(Date.now() + 600000).toISOString() },
+		{admin.value && <><button onClick={() => void set({ enabled: false, until: new Date(Date.now() + 600000).toISOString() },
 			'Paused for 10 minutes.')}>Pause 10 min</button>
-		<button onClick={() => void set({ enabled: true }, 'Filtering is on.')}>Resume</button>
+		<button onClick={() => void set({ enabled: true }, 'Filtering is on.')}>Resume</button></>}
 	</div>;
 }
 

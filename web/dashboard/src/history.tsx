@@ -105,11 +105,11 @@ export function History() {
 	useEffect(() => more([], null), [w]);
 	return <main class="page wide" id="main"><h1>History</h1>
 		<section class="card"><Form w={w} /></section>
-		<section class="card"><p class="also" role="status">{got.state === 'reading' ? 'Reading…'
+		<section class="card"><p class="also count" role="status">{got.state === 'reading' ? 'Reading…'
 			: got.state === 'read' ? `${got.rows.length} newest first${got.next ? ', there are more' : ''}` : got.state}</p>
 			<div class="scrolls" tabIndex={0} role="region" aria-label="History">
 				<table><thead><tr>{['Time', 'Program', 'Name', 'To', 'Where', 'Verdict', 'Why', 'Down', 'Up']
-					.map(h => <th scope="col" key={h}>{h}</th>)}</tr></thead>
+					.map(h => <th scope="col" class={/Down|Up/.test(h) ? 'num' : ''} key={h}>{h}</th>)}</tr></thead>
 				<tbody>{got.rows.map(r => <Line key={r.id} r={r} />)}</tbody></table></div>
 			{got.next && <button onClick={() => more(got.rows, got.next)}>Older ones</button>}
 		</section></main>;

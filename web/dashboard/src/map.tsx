@@ -83,7 +83,7 @@ function Home() {
 
 // who is to be thanked: DB-IP's licence wants a link where its data are shown
 function Credit() {
-	const file = (status.value?.geo as { country?: string | null } | undefined)?.country ?? null;
+	const file = status.value?.geo?.country ?? null;
 	return <p class="also credit">{file && <>Countries: {safe(file)}. </>}
 		{file && /db-?ip/i.test(file) && <><a href="https://db-ip.com" rel="noreferrer">
 			IP Geolocation by DB-IP</a>. </>}

@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import { get, patch } from './api';
 import { addRule, loadRules, removeRule } from './change';
 import { VerdictMark } from './row';
-import { fail, rulesList, say } from './store';
+import { admin, fail, rulesList, say } from './store';
 import type { Rule } from './types';
 import { safe, when } from './text';
 
@@ -26,7 +26,7 @@ async function enable(r: Rule, enabled: boolean) {
 function Line({ r }: { r: Rule }) {
 	const own = r.source === 'own';
 	return <tr class={r.enabled ? '' : 'off'}>
-		<td><input type="checkbox" checked={r.enabled} disabled={!own}
+		<td><input type="checkbox" checked={r.enabled} disabled={!own || !admin.value}
 			aria-label={`Enabled: ${safe(r.text)}`}
 			onChange={e => void enable(r, e.currentTarget.checked)} /></td>
 		<td><VerdictMark v={r.action} /></td>
@@ -35,7 +35,7 @@ function Line({ r }: { r: Rule }) {
 		<td class="num">{r.hits}</td>
 		<td>{when(r.last_used)}</td>
 		<td>{r.expires ? when(r.expires) : 'never'}</td>
-		<td>{own && <button onClick={() => void removeRule(r)}
+		<td>{own && admin.value && <button onClick={() => void removeRule(r)}
 			aria-label={`Remove: ${safe(r.text)}`}>Remove</button>}</td>
 	</tr>;
 }
@@ -80,14 +80,14 @@ export function Rules() {
 	const [words, setWords] = useState('');
 	const shown = rulesList.value.filter(r => r.text.toLowerCase().includes(words.toLowerCase()));
 	return <main class="page" id="main"><h1>Rules</h1>
-		<section class="card"><Add /></section>
+		{admin.value && <section class="card"><Add /></section>}
 		<Test />
 		<section class="card"><div class="line"><label for="find-rule">Filter</label>
 			<input id="find-rule" type="search" value={words} onInput={e => setWords(e.currentTarget.value)} />
 			<span class="also">{shown.length} of {rulesList.value.length}; the first that fits decides</span></div>
 			<div class="scrolls" tabIndex={0} role="region" aria-label="Rules">
 				<table><thead><tr>{['On', 'Verdict', 'Rule', 'From', 'Hits', 'Last used', 'Until', 'Remove']
-					.map(h => <th scope="col" key={h}>{h}</th>)}</tr></thead>
+					.map(h => <th scope="col" class={h === 'Hits' ? 'num' : ''} key={h}>{h}</th>)}</tr></thead>
 				<tbody>{shown.map(r => <Line key={r.id} r={r} />)}</tbody></table></div>
 			{rulesList.value.length === 0 && <p class="empty">No rule yet. On the Now page choose a row
 				and press <kbd>a</kbd> or <kbd>d</kbd>, or write one above.</p>}

@@ -34,6 +34,7 @@ export interface Toast { text: string; undo: (() => Promise<void>) | null; bad: 
 export const toast = signal<Toast | null>(null);
 export const asking = signal<{ node: Node; action: 'allow' | 'deny' } | null>(null);
 export const helping = signal(false);
+export const admin = computed(() => me.value?.role !== 'reader'); // others may look at their own
 export const watching = computed(() => status.value?.mode === 'watch');
 
 export const live = new Model();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Program -> registrable domain -> host. Only the rows in sight are in the page.
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { asking, chosen, chosenAt, details, falling, list, search, sort, version,
+import { admin, asking, chosen, chosenAt, details, falling, list, search, sort, version,
 	watching } from './store';
 import { keys } from './keep';
 import { SPARK_MS } from './node';
@@ -57,8 +57,10 @@ function press(key: string, shown: Row[], at: number, go: (i: number) => void): 
 			go(shown.findIndex(r => r.node === n.parent));
 		return true;
 	case 'Enter': details.value = true; return true;
-	case 'a': asking.value = { node: n, action: 'allow' }; return true;
-	case 'd': asking.value = { node: n, action: 'deny' }; return true;
+	case 'a': case 'd':
+		if (admin.value)
+			asking.value = { node: n, action: key === 'a' ? 'allow' : 'deny' };
+		return true;
 	}
 	return false;
 }

@@ -41,9 +41,11 @@ export interface Status {
 	sets: Record<string, number | boolean> | null;
 	counters: Record<string, number> | null; rule_errors: string | null;
 	filter?: { mode?: string; enabled?: boolean; until?: string | null } | string | null;
-	geo?: unknown; history?: unknown; link_errors: number;
+	accounting?: boolean | null; geo?: { country: string | null } | null;
+	history?: { error: string | null; unread: string | null; lost: number } | null;
+	link_errors: number;
 }
-export interface Me { uid: number; user?: string | null; version?: string; boot?: string }
+export interface Me { uid: number; user?: string | null; role?: 'admin' | 'reader'; version?: string; boot?: string }
 export interface Page<T> { items: T[]; next: string | null }
 export interface Point { t: number; down: number; up: number; flows: number; denied: number }
 // sums over a span of time

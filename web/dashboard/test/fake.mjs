@@ -349,7 +349,7 @@ async function answer(fake, req, res) {
 	if (!fake.past && /history|countries/.test(path))
 		return problem(res, 503, 'the history cannot be read now');
 	switch (path) {
-	case '/api/v1/me': return json(res, 200, { uid: 1000, user: 'alice', boot: String(fake.boot) });
+	case '/api/v1/me': return json(res, 200, { uid: 1000, user: 'alice', role: fake.role ?? 'admin', boot: String(fake.boot) });
 	case '/api/v1/status': return json(res, 200, fake.status());
 	case '/api/v1/flows': return json(res, 200, page(fake.flows, url));
 	case '/api/v1/queries': return json(res, 200, page(fake.queries, url));
