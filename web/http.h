@@ -51,7 +51,7 @@ struct request {
 	size_t body_len;
 	const struct route *route; /* the gate's to set */
 	void *job;                 /* the handler's */
-	void (*job_free)(void *job); /* NULL: a struct job of job.h */
+	void (*job_free)(void *job); /* wherever there is a job */
 	/* http's own */
 	struct MHD_Response *response;
 	unsigned status;

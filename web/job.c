@@ -9,16 +9,20 @@
 
 enum { RULES_SHOWN_MAX = 20000 };
 
-void api_ended(void *ctx, struct request *rq)
+static void job_free(void *job)
 {
-	struct job *j = rq->job;
+	struct job *j = job;
 
-	(void)ctx;
-	if (!j)
-		return;
 	json_decref(j->items);
 	free(j->text);
 	free(j);
+}
+
+void api_ended(void *ctx, struct request *rq)
+{
+	(void)ctx;
+	if (rq->job)
+		rq->job_free(rq->job);
 }
 
 struct job *job_new(struct api *a, struct request *rq)
@@ -32,6 +36,7 @@ struct job *job_new(struct api *a, struct request *rq)
 	j->api = a;
 	j->rq = rq;
 	rq->job = j;
+	rq->job_free = job_free;
 	return j;
 }
 
