@@ -93,6 +93,7 @@ static bool count_one(struct round *r, size_t i, struct flow_count *out)
 	const struct ct_flow *c = &r->flows[i];
 	struct gate *g = r->g;
 	struct live *v = live_find(g->live, c);
+	bool moved;
 
 	if (c->actor == ACTOR_SELF || live_gone(g->live, c->id))
 		return false;
@@ -105,7 +106,12 @@ static bool count_one(struct round *r, size_t i, struct flow_count *out)
 		return false;
 	}
 	live_seen(g->live, v);
-	if (v->stale || !live_count(g->live, v, c, socket))
+	if (v->stale || v->over)
+		return false;
+	moved = live_count(g->live, v, c, socket);
+	if (c->over)
+		conn_over(g, v);
+	if (c->over || !moved)
 		return false;
 	*out = (struct flow_count){ v->f.id, v->f.rx, v->f.tx, v->f.rx_packets,
 		v->f.tx_packets };

@@ -111,6 +111,7 @@ void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
 
 /* connections (news.c): one that goes on was found, one has ended */
 void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traffic *socket);
+void conn_over(struct gate *g, struct live *v); /* it is closed: told so; stays known */
 void conn_ends(struct gate *g, struct live *v);
 bool gate_is_stale(struct gate *g, const struct ct_flow *c);
 

@@ -11,7 +11,7 @@ enum { GONE_SLOTS = 2 * LIVE_GONE_MAX, PAST_SLOTS = 2 * LIVE_MAX, PAST_LOOK = 16
 /* one of the past: ct is written last and taken away first */
 struct mark {
 	uint32_t ct;
-	uint32_t based;
+	uint8_t based, over, stale, pad;
 	uint64_t check, id;
 	int64_t start_ms;
 	struct diag_traffic base;
@@ -33,6 +33,28 @@ struct live_book {
 	uint32_t gone[GONE_SLOTS]; /* numbers, hashed; 0 free */
 };
 
+static void insert(struct live_book *l, struct live *v)
+{
+	v->round = l->round;
+	table_add(&l->table, &v->node, table_hash(&l->table, &v->ct, sizeof(v->ct)));
+}
+
+/* nobody will tell this core of those that were there before the first one */
+static void load_stale(struct live_book *l)
+{
+	for (size_t i = 0; l->past && i < PAST_SLOTS && l->table.count < LIVE_MAX; i++) {
+		const struct mark *m = &l->past->marks[i];
+		struct live *v = m->ct && m->stale == 1 ? calloc(1, sizeof(*v)) : NULL;
+
+		if (!v)
+			continue;
+		v->ct = m->ct;
+		v->check = m->check;
+		v->stale = true;
+		insert(l, v);
+	}
+}
+
 int live_new(void *past, struct live_book **out)
 {
 	struct live_book *l = calloc(1, sizeof(*l));
@@ -42,6 +64,7 @@ int live_new(void *past, struct live_book **out)
 		return -ENOMEM;
 	}
 	l->past = past;
+	load_stale(l);
 	*out = l;
 	return 0;
 }
@@ -124,6 +147,8 @@ static void mark_put(struct live_book *l, const struct live *v)
 		return;
 	mark_set_ct(m, 0);
 	m->based = v->based;
+	m->over = v->over;
+	m->stale = v->stale;
 	m->check = v->check;
 	m->id = v->f.id;
 	m->start_ms = v->f.start_ms;
@@ -140,6 +165,7 @@ static void recall(struct live_book *l, struct live *v)
 	v->f.id = m->id;
 	v->f.start_ms = m->start_ms;
 	v->based = m->based;
+	v->over = m->over;
 	v->base = m->base;
 }
 
@@ -205,10 +231,9 @@ struct live *live_add(struct live_book *l, const struct ct_flow *c, const struct
 		return NULL;
 	v->ct = c->id;
 	v->check = check_of(c);
-	v->round = l->round;
 	v->f = *f;
 	recall(l, v);
-	table_add(&l->table, &v->node, table_hash(&l->table, &v->ct, sizeof(v->ct)));
+	insert(l, v);
 	mark_put(l, v);
 	return v;
 }
@@ -220,6 +245,18 @@ void live_drop(struct live_book *l, struct live *v)
 	if (m)
 		mark_set_ct(m, 0);
 	take_out(l, v);
+}
+
+void live_stale(struct live_book *l, struct live *v)
+{
+	v->stale = true;
+	mark_put(l, v);
+}
+
+void live_over(struct live_book *l, struct live *v)
+{
+	v->over = true;
+	mark_put(l, v);
 }
 
 bool live_overflowed(const struct live_book *l)

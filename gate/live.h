@@ -27,6 +27,7 @@ struct live {
 	uint64_t check;    /* of its tuple and actor: numbers are used again */
 	bool stale;        /* of an instance before us, whose numbers mean nothing now: not told */
 	bool missed;       /* by the last whole round */
+	bool over;         /* closed, and told so; conntrack remembers it for a while */
 	uint32_t round;
 	bool based;
 	struct diag_traffic base; /* what went through before conntrack counted */
@@ -46,6 +47,9 @@ bool live_overflowed(const struct live_book *l); /* some are not in here */
 /* the number after the greatest that any core gave to a flow; and one is given */
 uint64_t live_next_id(const struct live_book *l);
 void live_id_given(struct live_book *l, uint64_t id);
+
+void live_over(struct live_book *l, struct live *v);
+void live_stale(struct live_book *l, struct live *v); /* the next core knows that too */
 
 /* Counters of an entry, and of its socket (NULL: not asked, or it has none); false if
  * nothing moved. Where conntrack does not count, the socket does; of one that is older than

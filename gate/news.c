@@ -26,7 +26,7 @@ void gate_stale(struct gate *g, const struct ct_flow *flows, size_t n)
 		if (!v)
 			v = live_add(g->live, &flows[i], &nobody);
 		if (v)
-			v->stale = true;
+			live_stale(g->live, v);
 	}
 }
 
@@ -174,15 +174,31 @@ void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traf
 		return; /* too many: told when it ends */
 	if (v && (c->counted || socket))
 		live_count(g->live, v, c, socket);
-	tell(g, v ? &v->f : &f);
+	if (v && v->over) /* a core before us told its end */
+		v->f.state = FLOW_DONE;
+	else
+		tell(g, v ? &v->f : &f);
+}
+
+static void conn_done(struct gate *g, struct live *v)
+{
+	if (!v->f.end_ms)
+		v->f.end_ms = clock_unix_ms();
+	v->f.state = FLOW_DONE;
+	if (!v->stale)
+		tell(g, &v->f);
+}
+
+void conn_over(struct gate *g, struct live *v)
+{
+	conn_done(g, v);
+	live_over(g->live, v);
 }
 
 void conn_ends(struct gate *g, struct live *v)
 {
-	v->f.state = FLOW_DONE;
-	v->f.end_ms = clock_unix_ms();
-	if (!v->stale)
-		tell(g, &v->f);
+	if (!v->over)
+		conn_done(g, v);
 	live_drop(g->live, v);
 }
 
@@ -218,7 +234,9 @@ void gate_conntrack(void *gate, const struct ct_flow *c)
 	}
 	live_ended(g->live, c->id);
 	if (v) {
-		live_count(g->live, v, c, NULL);
+		/* the last packets of one that is over are told too */
+		if (live_count(g->live, v, c, NULL) && v->over && v->f.end_ms)
+			conn_done(g, v);
 		conn_ends(g, v);
 	} else if (live_overflowed(g->live)) {
 		conn_was(g, c);

@@ -19,6 +19,7 @@ struct ct_flow {
 	bool inbound;               /* dst is this machine's, the mark the listener's */
 	bool ended;                 /* NEW or DESTROY */
 	bool adopted;               /* older than the daemon, let on by ct_adopt() */
+	bool over;                  /* TCP: closed by both sides; the entry stays for a while */
 	bool redirected;            /* dst was translated, by whoever did it */
 	uint32_t id;                /* the kernel's, of this entry; 0 not known */
 	bool counted;               /* since it was made; false: the four are 0, as in NEW */

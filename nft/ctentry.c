@@ -132,6 +132,21 @@ static bool read_counters(const struct nlattr *nest, uint64_t *bytes, uint64_t *
 	return true;
 }
 
+static void read_protoinfo(const struct nlattr *nest, uint8_t *tcp_state)
+{
+	const struct nlattr *tcp, *a;
+
+	mnl_attr_for_each_nested(tcp, nest) {
+		if (mnl_attr_get_type(tcp) != CTA_PROTOINFO_TCP)
+			continue;
+		mnl_attr_for_each_nested(a, tcp) {
+			if (mnl_attr_get_type(a) == CTA_PROTOINFO_TCP_STATE &&
+				mnl_attr_get_payload_len(a) >= 1)
+				*tcp_state = mnl_attr_get_u8(a);
+		}
+	}
+}
+
 /* what two IPv6 addresses, ports and a zone need is half of it */
 enum { TUPLE_MAX = 256 };
 
@@ -151,6 +166,9 @@ static bool read_attr(const struct nlattr *a, struct ct_entry *e)
 		return get_be32(a, &e->id);
 	case CTA_ZONE:
 		return get_be16(a, &e->zone);
+	case CTA_PROTOINFO:
+		read_protoinfo(a, &e->tcp_state);
+		return true;
 	case CTA_COUNTERS_ORIG:
 		e->counted = true;
 		return read_counters(a, &e->orig_bytes, &e->orig_packets);
@@ -193,6 +211,8 @@ bool ct_entry_flow(const struct ct_entry *e, const struct instance *instance,
 		.ended = e->ended,
 		.adopted = e->mark & CTMARK_ADOPTED,
 		.redirected = e->status & IPS_DST_NAT,
+		.over = e->tcp_state == TCP_CONNTRACK_TIME_WAIT ||
+			e->tcp_state == TCP_CONNTRACK_CLOSE,
 		.id = e->id,
 		.counted = e->counted,
 	};

@@ -26,6 +26,7 @@ struct ct_entry {
 	uint16_t zone;         /* of both directions; 0 none */
 	uint64_t orig_bytes, reply_bytes, orig_packets, reply_packets;
 	bool counted;          /* these four were there */
+	uint8_t tcp_state;     /* enum tcp_conntrack; 0 not known */
 	const struct nlattr *tuple; /* CTA_TUPLE_ORIG, inside the message read */
 	bool ended;            /* a DESTROY event */
 };

@@ -194,6 +194,10 @@ static void the_next_core_knows_it(void **state)
 	c.sport++;
 	assert_int_equal(live_add(l, &c, &live_at(l, 1)->f)->f.id, 101); /* another one */
 	live_drop(l, live_at(l, 3));
+	live_stale(l, add(l, 4, 74));
+	l = next_core(state);
+	assert_true(find(l, 4)->stale); /* without being added */
+	add(l, 2, 102);
 	whole_round(l, alive, 1, 0);
 	/* 3 ended while no core was there: no later one is taken for it */
 	l = next_core(state);

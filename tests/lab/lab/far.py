@@ -82,6 +82,8 @@ def start(place, directory):
     www.mkdir()
     with open(www / "slow", "wb") as slow:
         slow.truncate(512 << 20)
+    with open(www / "bulk", "wb") as bulk:
+        bulk.truncate(50 << 20)
     conf = KNOT.format(dir=directory, dns=zones.DNS4, other=zones.DNS4_OTHER,
                        dns6=zones.DNS6)
     files = {"knot.conf": conf, "root.zone": zones.zone(), "nginx.conf": NGINX.format(dir=directory),

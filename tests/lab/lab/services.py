@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Small servers of the far side, run as a program of its own: UDP echo, something like NTP,
-TCP that speaks first, TCP that echoes, a DNS server that takes its time."""
+TCP that speaks first, TCP that echoes, TCP for many bytes, a DNS server that takes its time."""
 
 import asyncio
 import struct
@@ -62,6 +62,23 @@ async def echo_lines(reader, writer):
     writer.close()
 
 
+async def bulk(reader, writer):
+    """"down N": N bytes go; "up N": N bytes come, then "ok"."""
+    while line := await reader.readline():
+        way, n = line.split()
+        left = int(n)
+        while left and way == b"down":
+            writer.write(bytes(min(left, 65536)))
+            left -= min(left, 65536)
+            await writer.drain()
+        while left and way == b"up":
+            left -= len(await reader.readexactly(min(left, 65536)))
+        if way == b"up":
+            writer.write(b"ok\n")
+            await writer.drain()
+    writer.close()
+
+
 async def main():
     loop = asyncio.get_running_loop()
     udp = [(Echo, zones.ECHO4, 7), (Ntp, zones.NTP4, 123), (SlowDns, zones.DNS4_SLOW, 53),
@@ -70,7 +87,8 @@ async def main():
         await loop.create_datagram_endpoint(kind, (at, port))
         if kind in (Echo, Ntp):
             await loop.create_datagram_endpoint(kind, (zones.six(at), port))
-    for serve, at, port in ((banner, zones.BANNER4, 2525), (echo_lines, zones.ECHO4, 7)):
+    for serve, at, port in ((banner, zones.BANNER4, 2525), (echo_lines, zones.ECHO4, 7),
+                            (bulk, zones.ECHO4, zones.BULK_PORT)):
         await asyncio.start_server(serve, [at, zones.six(at)], port)
     print("ready", flush=True)
     await asyncio.Event().wait()

@@ -152,6 +152,7 @@ class Lab:
         self.inside = world.client(self.scope.path)
         self.direct_inside = world.client(self.scope.path, direct=True)
         self.outside, self.direct = world.outside, world.direct
+        self.far = world._far_place
         self.dns = FarDns(Capture(world.wire, "dst port 53"))
         self.ask, self.talk = world.tools / "ask", world.tools / "talk"
         self.gates = []
