@@ -2,22 +2,16 @@
 """The README's two commands as a newcomer gives them, from the tree this build belongs to."""
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
-import re
 import signal
-import subprocess
-import termios
 
 import pytest
 from lab import cgroup, zones
 from lab.process import wait_for
+from lab.quick import Quick, machine as quick_machine, processes as quick_processes
 
 pytestmark = pytest.mark.usefixtures("bpf")
-
-LINK = re.compile(r"http://127\.0\.0\.1:\d+/\S+")
 
 
 @pytest.fixture
@@ -29,106 +23,26 @@ def top(lab):
 
 
 def machine(lab):
-    """What a guard could leave behind, in the words of those who show it."""
-    place, scope = lab.direct, lab.scope.path
-    commands = (("nft", "list", "ruleset"), ("ip", "-4", "route", "show", "table", "all"),
-                ("ip", "-6", "route", "show", "table", "all"), ("ip", "rule"),
-                ("bpftool", "cgroup", "show", scope),
-                ("grep", "-E", " (bpf|cgroup2?|tracefs) ", "/proc/self/mounts"),
-                ("find", scope, "-type", "d"), ("ls", "-R", "/sys/fs/bpf"),
-                ("sysctl", "-a", "-r", r"^net\.(ipv[46]|netfilter|core)\."))
-    seen = {words: place.run(*words).out for words in commands}
-    seen["processes"] = processes(lab)
-    return {words: "\n".join(line for line in out.splitlines()
-                             if not re.search(r"conntrack_count|cookie|expires", line))
-            for words, out in seen.items()}
+    return quick_machine(lab.direct, lab.world.build.parent, lab.scope.path)
 
 
 def processes(lab):
-    return lab.direct.run("pgrep", "-fa", f"{lab.world.build}/guard").out
+    return quick_processes(lab.direct, lab.world.build.parent)
 
 
-class Quick:
-    """./quickstart in a terminal of its own, guarding this story's cgroup."""
-
-    def __init__(self, lab, top, *words):
-        self.lab, self.control = lab, top / "build/guard/run/control.sock"
-        scope = "/" + str(lab.scope.path.relative_to(cgroup.mount()))
-        self.screen, self.terminal = b"", None
-        self.terminal, slave = pty.openpty()
-        os.set_blocking(self.terminal, False)
-
-        def own_terminal():
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-        argv = lab.direct._argv((top / "quickstart", "--scope", scope, *words), None)
-        self.popen = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave,
-                                      env=lab.direct._env({}), preexec_fn=own_terminal)
-        os.close(slave)
-
-    @property
-    def said(self):
-        """All that is on the screen so far."""
-        with contextlib.suppress(BlockingIOError, OSError):
-            while self.terminal is not None and (more := os.read(self.terminal, 65536)):
-                self.screen += more
-        return self.screen.decode(errors="replace")
-
-    def wait_said(self, what, seconds=120):
-        def there():
-            found = re.search(what, self.said)
-            assert found or self.popen.poll() is None, f"ended: {self.said}"
-            return found
-        return wait_for(there, f"{what!r} on the screen: {self.said}", seconds)
-
-    def up(self):
-        self.wait_said("Ctrl-C: stop")
-        return self
-
-    def keys(self, text):
-        os.write(self.terminal, text)
-
-    def hang_up(self):
-        self.said
-        os.close(self.terminal)
-        self.terminal = None
-
-    def links(self):
-        return LINK.findall(self.said)
-
-    def wait(self, seconds=30):
-        def ended():
-            self.said  # a full terminal would stop it
-            return self.popen.poll() is not None
-        wait_for(ended, "quickstart to end", seconds)
-        return self.popen.returncode
-
-    def gone(self, before):
-        """Everything is as before, within the time a daemon takes to end."""
-        wait_for(lambda: not self.control.exists(), "the daemon to be gone", 20)
-        wait_for(lambda: processes(self.lab) == "", "its processes to be gone", 20)
-        assert machine(self.lab) == before
-
-    def scupper(self, *words):
-        done = self.lab.direct.run(self.lab.world.build / "scupper", "--socket", self.control,
-                                   "--json", *words)
-        assert done.ok, done
-        return json.loads(done.out) if done.out else None
-
-    def close(self):
-        if self.popen.poll() is None:
-            self.popen.terminate()
-            self.wait()
-        if self.terminal is not None:
-            os.close(self.terminal)
+def all_as_before(lab, q, before):
+    q.wait_gone()
+    assert machine(lab) == before
 
 
 @pytest.fixture
 def quick(lab, top):
     started = []
 
+    scope = "/" + str(lab.scope.path.relative_to(cgroup.mount()))
+
     def start(*words):
-        started.append(Quick(lab, top, *words))
+        started.append(Quick(lab.direct, top, "--scope", scope, *words))
         return started[-1]
     yield start
     for q in started:
@@ -159,7 +73,7 @@ def test_guards_by_the_rules_made_meanwhile(lab, quick):
         wait_for(lambda: "country.mmdb" in json.dumps(q.scupper("status")), "a country file")
     q.keys(b"\x03")
     assert q.wait() == 0, q.said
-    q.gone(before)
+    all_as_before(lab, q, before)
     assert gets(lab, "http://www.shop.test/")
 
 
@@ -173,7 +87,7 @@ def test_enter_gives_a_fresh_link(lab, quick):
     assert len(set(q.links())) == len(q.links())
     q.keys(b"\x03")
     assert q.wait() == 0, q.said
-    q.gone(before)
+    all_as_before(lab, q, before)
 
 
 @pytest.mark.parametrize("end", ("time", "SIGTERM", "connection lost", "script killed"))
@@ -187,7 +101,7 @@ def test_leaves_nothing(lab, quick, end):
     elif end == "script killed":
         q.popen.kill()
     assert q.wait() == (-signal.SIGKILL if end == "script killed" else 0), q.said
-    q.gone(before)
+    all_as_before(lab, q, before)
     assert gets(lab, "http://www.shop.test/")
 
 
@@ -195,7 +109,7 @@ def test_daemon_killed_ends_it_and_leaves_nothing(lab, quick):
     before, q = machine(lab), quick().up()
     os.kill(int(processes(lab).split()[0]), signal.SIGKILL)
     assert q.wait() == 1 and "ended by itself" in q.said, q.said
-    q.gone(before)
+    all_as_before(lab, q, before)
 
 
 def test_all_killed_and_the_next_run_cleans_up(lab, quick):
@@ -210,7 +124,7 @@ def test_all_killed_and_the_next_run_cleans_up(lab, quick):
     after = quick().up()
     after.keys(b"\x03")
     assert after.wait() == 0, after.said
-    after.gone(before)
+    all_as_before(lab, after, before)
 
 
 def test_a_second_one_says_so(lab, quick):
