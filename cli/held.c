@@ -16,6 +16,7 @@
 #include "nft/nft.h"
 #include "nft/route.h"
 #include "resolver/listen.h"
+#include "web/session.h"
 #include "who/diag.h"
 
 #include <errno.h>
@@ -289,6 +290,16 @@ static unsigned web_places(const struct conf *c, const struct conf_at **out)
 	return c->web_none ? 0 : c->nweb ? c->nweb : ARRAY_LEN(usual);
 }
 
+/* Written by scupper-web alone. One that dies in the middle of a change leaves at most a
+ * session whose secret it told nobody. */
+static struct sessions *open_sessions(void)
+{
+	void *p = mmap(NULL, sizeof(struct sessions), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 /* A taken port costs the dashboard, never the gate. */
 static void open_web(struct held *h)
 {
@@ -317,6 +328,7 @@ static void open_web(struct held *h)
 		log_warning("no dashboard at %s port %u: %s%s%s", addr, list[i].port,
 			strerror(-fd), holder[0] ? ", taken by " : "", holder);
 	}
+	h->sessions = h->nweb ? open_sessions() : NULL;
 }
 
 static int open_link(struct held *h)
@@ -472,6 +484,8 @@ void held_close(struct held *h, bool down)
 		close(h->web[i]);
 	if (h->past >= 0)
 		close(h->past);
+	if (h->sessions)
+		munmap(h->sessions, sizeof(*h->sessions));
 	if (h->link_core >= 0)
 		close(h->link_core);
 	if (h->link_web >= 0)

@@ -13,6 +13,8 @@
 
 enum { HELD_WHY_MAX = 512 };
 
+struct sessions;
+
 struct held {
 	const struct conf *conf;
 	const char *version;
@@ -33,6 +35,7 @@ struct held {
 	int web[4];                /* the dashboard's listeners */
 	unsigned nweb;
 	char origin[64];           /* of links to it, or "" */
+	struct sessions *sessions; /* who is signed in there; shared with its process */
 	int ready[2];              /* the core writes a byte when it serves */
 	struct rights rights;
 	uint32_t restarts;

@@ -76,6 +76,7 @@ static int run_web(struct held *h)
 		.link_fd = h->link_web,
 		.listen_fd = h->control,
 		.group = group,
+		.sessions = h->sessions,
 	};
 
 	conf.ntcp = h->nweb;

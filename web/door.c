@@ -103,7 +103,7 @@ void door_identify(void *ctx, int fd, struct peer *out)
 		return;
 	out->uid = s.uid;
 	set_role(d, out);
-	if (session_known(&d->sessions, s.uid, clock_boot_ms()))
+	if (session_known(d->sessions, s.uid, clock_boot_ms()))
 		out->allowed = true;
 }
 
@@ -130,7 +130,7 @@ void door_state(const struct door *d, struct object_web *out,
 	out->listens = lists;
 	out->nlistens = d->nlistens;
 	out->address = d->origin[0] ? d->origin : NULL;
-	out->sessions = session_count(&d->sessions, clock_boot_ms());
+	out->sessions = session_count(d->sessions, clock_boot_ms());
 }
 
 static const char *header(struct request *rq, const char *name)
@@ -219,7 +219,7 @@ bool door_session(struct door *d, struct request *rq)
 	const char *text = cookie(rq);
 	bool admin;
 
-	if (text && session_use(&d->sessions, text, rq->peer->uid, clock_boot_ms(), &admin)) {
+	if (text && session_use(d->sessions, text, rq->peer->uid, clock_boot_ms(), &admin)) {
 		rq->admin = admin || rq->peer->admin;
 		return true;
 	}
@@ -283,7 +283,7 @@ void api_token_add(struct api *a, struct request *rq)
 			"log) or listen=none in [web]");
 		return;
 	}
-	token_add(&a->door->sessions, text, &whose, clock_boot_ms());
+	token_add(a->door->sessions, text, &whose, clock_boot_ms());
 	snprintf(url, sizeof(url), "%s/#t=%s", a->door->origin, text);
 	o = json_object();
 	json_object_set_new(o, "url", json_string(url));
@@ -296,7 +296,7 @@ void api_token_add(struct api *a, struct request *rq)
 void api_login(struct api *a, struct request *rq)
 {
 	static const char *const names[] = { "token" };
-	struct sessions *s = &a->door->sessions;
+	struct sessions *s = a->door->sessions;
 	struct session_for whose = { .uid = rq->peer->uid };
 	int64_t now = clock_boot_ms();
 	char text[SESSION_TEXT], set[160];
@@ -331,7 +331,7 @@ void api_logout(struct api *a, struct request *rq)
 	request_text(rq, MHD_HTTP_NO_CONTENT, NULL, NULL);
 	if (!rq->peer->tcp)
 		return;
-	session_end(&a->door->sessions, cookie(rq));
+	session_end(a->door->sessions, cookie(rq));
 	snprintf(set, sizeof(set), "scupper_%u=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0",
 		rq->peer->port);
 	request_header(rq, MHD_HTTP_HEADER_SET_COOKIE, set);

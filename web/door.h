@@ -22,7 +22,7 @@ enum { DOOR_LISTENS_MAX = 4 };
 
 struct door {
 	struct diag *diag; /* owned by the process */
-	struct sessions sessions;
+	struct sessions *sessions; /* borrowed */
 	const uint32_t *admins, *readers; /* root apart */
 	unsigned nadmins, nreaders;
 	bool all_read;   /* every user is a reader */

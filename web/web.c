@@ -36,6 +36,7 @@ struct web {
 	struct events *events;
 	struct http *http, *tcp[WEB_TCP_MAX];
 	struct door door;
+	struct sessions sessions; /* where conf brings none */
 	struct pages *pages;
 	struct users *users;
 	struct reader *reader;
@@ -61,10 +62,12 @@ static void on_program(void *ctx, const struct link_program *p)
 static void on_flow(void *ctx, const struct link_flow *f)
 {
 	struct web *w = ctx;
+	struct link_flow whole = *f;
 
 	stats_time(w->stats, clock_unix_ms());
-	window_flow_told(w->window, f);
-	events_flow(w->events, f);
+	window_recall(w->window, &whole);
+	window_flow_told(w->window, &whole);
+	events_flow(w->events, &whole);
 }
 
 static void on_counts(void *ctx, const struct link_bytes *b)
@@ -160,6 +163,7 @@ static void open_door(struct web *w, const struct web_conf *conf)
 	if (r < 0)
 		log_warning("web: cannot ask whose a connection is: nobody can sign in: %s",
 			strerror(-r));
+	w->door.sessions = conf->sessions ? conf->sessions : &w->sessions;
 	w->door.admins = conf->admins;
 	w->door.nadmins = conf->nadmins;
 	w->door.readers = conf->readers;

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct sessions;
+
 enum { WEB_TCP_MAX = 4 };
 
 struct web_conf {
@@ -26,6 +28,9 @@ struct web_conf {
 	unsigned nadmins, nreaders;
 	bool all_read; /* every user is a reader */
 	gid_t group;   /* whose members are admins; (gid_t)-1: nobody's */
+	/* who is signed in: memory that the next such process gets too, so that nobody has to
+	 * sign in again because this one died; NULL: forgotten with it */
+	struct sessions *sessions;
 };
 
 /* Closes every other descriptor but stderr, gives up every right, serves until SIGTERM, the

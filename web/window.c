@@ -2,6 +2,7 @@
 #include "web/window.h"
 #include "base/macros.h"
 #include "base/table.h"
+#include "base/text.h"
 #include "web/stats.h"
 
 #include <errno.h>
@@ -325,6 +326,26 @@ static void record_put(struct window *w, struct record *rec, uint64_t hash)
 	}
 	*slot = rec;
 	table_add(&w->flows, &rec->node, hash);
+}
+
+void window_recall(struct window *w, struct link_flow *f)
+{
+	struct flow_key key = { f->flow.id, f->flow.kind };
+	struct table_node *n = table_find(&w->flows, table_hash(&w->flows, &key, sizeof(key)),
+		record_equal, &key);
+	struct link_flow was;
+
+	if (!n || f->flow.name[0])
+		return;
+	record_get(container_of(n, struct record, node), &was);
+	if (was.flow.start_ms != f->flow.start_ms || was.flow.port != f->flow.port ||
+		addr_cmp(&was.flow.addr, &f->flow.addr) != 0)
+		return;
+	text_copy(f->flow.name, sizeof(f->flow.name), was.flow.name);
+	if (f->flow.pid)
+		return;
+	f->flow.pid = was.flow.pid;
+	text_copy(f->process, sizeof(f->process), was.process);
 }
 
 int window_flow_told(struct window *w, const struct link_flow *f)

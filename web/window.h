@@ -44,6 +44,9 @@ void window_boot(struct window *w, uint64_t boot);
 /* both -ENOMEM: not taken */
 int window_program_told(struct window *w, const struct link_program *p);
 int window_flow_told(struct window *w, const struct link_flow *f);
+/* A core that took over from one that fell knows neither what was asked for a connection that
+ * stood already, nor by which process: adds what is known here of this very connection */
+void window_recall(struct window *w, struct link_flow *f);
 /* counters of a flow of this boot; false if it is not known (any more) */
 bool window_counted(struct window *w, const struct flow_count *c);
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import time
 
 import pytest
@@ -121,3 +122,19 @@ def test_pause_and_resume(lab):
 
 def test_the_picture_is_held(lab):
     steer(lab, "still", default="allow")
+
+
+def killing(gate):
+    def kill(which):
+        os.kill(dict(zip(("core", "web"), gate.pids[1:]))[which], signal.SIGKILL)
+    return kill
+
+
+def test_the_core_dies(lab):
+    gate = lab.scupperd(default="allow")
+    tell(gate, "live.coreDies", kill=killing(gate))
+
+
+def test_the_web_process_dies(lab):
+    gate = lab.scupperd(default="allow")
+    tell(gate, "live.webDies", kill=killing(gate))

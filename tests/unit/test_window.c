@@ -205,6 +205,44 @@ static void all_traffic_is_added_up_once(void **state)
 	stats_free(s);
 }
 
+static void what_a_fallen_core_knew_is_recalled(void **state)
+{
+	static const struct {
+		const char *why;
+		uint64_t id;
+		int64_t start_ms;
+		uint16_t port;
+		const char *name, *want;
+		int32_t pid;
+	} cases[] = {
+		{ "the same", 9, 5, 443, "", "a.test", 77 },
+		{ "another name is not lost", 9, 5, 443, "b.test", "b.test", 0 },
+		{ "an id used again", 9, 6, 443, "", "", 0 },
+		{ "to another port", 9, 5, 80, "", "", 0 },
+		{ "not known", 8, 5, 443, "", "", 0 },
+	};
+	struct window *w = *state;
+	struct link_flow f = flow(9, 3, "a.test");
+
+	f.flow.kind = FLOW_CONN;
+	f.flow.start_ms = 5;
+	f.flow.port = 443;
+	f.flow.pid = 77;
+	tell(w, &f);
+	window_boot(w, 2);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct link_flow now = flow(cases[i].id, 3, cases[i].name);
+
+		print_message("%s\n", cases[i].why);
+		now.flow.kind = FLOW_CONN;
+		now.flow.start_ms = cases[i].start_ms;
+		now.flow.port = cases[i].port;
+		window_recall(w, &now);
+		assert_string_equal(now.flow.name, cases[i].want);
+		assert_int_equal(now.flow.pid, cases[i].pid);
+	}
+}
+
 static void what_the_filter_lets_through(void **state)
 {
 	static const struct {
@@ -306,6 +344,7 @@ int main(void)
 		WINDOW_TEST(told_again_it_keeps_its_place),
 		WINDOW_TEST(what_a_core_left_is_of_unknown_state_until_the_next_tells),
 		WINDOW_TEST(all_traffic_is_added_up_once),
+		WINDOW_TEST(what_a_fallen_core_knew_is_recalled),
 		WINDOW_TEST(what_the_filter_lets_through),
 		WINDOW_TEST(programs_sum_what_they_did),
 		WINDOW_TEST(programs_are_bounded),

@@ -36,6 +36,8 @@ export class Model {
 	private ticked = 0;
 
 	clear() {
+		for (const a of this.apps.values())
+			a.gone = true;
 		for (const of of [this.apps, this.flows, this.queries, this.hosts])
 			of.clear();
 		this.changes++;

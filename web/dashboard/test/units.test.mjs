@@ -136,6 +136,8 @@ test('rows kept from before are those of a view made anew', () => {
 			both.forEach(step());
 		if (r(3) === 0)
 			both.forEach(x => x.tick(1));
+		if (r(50) === 0) // all is loaded again
+			both.forEach(x => x.clear());
 		for (const h of both[0].hosts.values())
 			if (r(20) === 0)
 				open.add(h.parent.key).add(h.parent.parent.key);
