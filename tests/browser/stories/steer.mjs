@@ -156,10 +156,10 @@ export async function page({ visit, run, lab }) {
 	await page.fill('#test-what', 'www.shop.test:80');
 	await page.getByRole('button', { name: 'Explain' }).click();
 	await page.locator('.answer', { hasText: 'deny /usr/bin/curl .shop.test' }).waitFor();
-	await line.getByRole('checkbox').uncheck();
+	await line.getByRole('checkbox').click();
 	await until('off', async () => (await lab('rules'))[0].enabled === false);
 	await passes(lab, () => curl(run));
-	await line.getByRole('checkbox').check();
+	await line.getByRole('checkbox').click();
 	await until('on', async () => (await lab('rules'))[0].enabled === true);
 	await refused(lab, () => curl(run));
 	await line.getByRole('button', { name: /^Remove/ }).click();
