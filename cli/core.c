@@ -83,6 +83,8 @@ static void on_rules(void *ctx, struct ruleset *rs)
 		log_warning("a rule goes by country, continent or network, but no database is "
 			    "there: it matches nothing");
 	gate_rules_set(c->gate, rs);
+	if (c->serve)
+		serve_changed(c->serve, true, false);
 }
 
 static enum gate_mode mode_of(const struct core *c, enum link_filter_mode mode)
@@ -100,6 +102,8 @@ static void on_filter_over(void *ctx, enum link_filter_mode mode)
 	struct core *c = ctx;
 
 	gate_mode_set(c->gate, mode_of(c, mode));
+	if (c->serve)
+		serve_changed(c->serve, false, true);
 }
 
 static int open_table(struct core *c, const struct nft_element *prefill, size_t n)

@@ -452,6 +452,15 @@ void serve_close(struct serve *s)
 	free(s);
 }
 
+void serve_changed(struct serve *s, bool rules, bool filter)
+{
+	struct link_any *m = message(LINK_CHANGED, 0);
+
+	m->u.changed.rules = rules;
+	m->u.changed.filter = filter;
+	put(s, m, false);
+}
+
 void serve_history(struct serve *s, uint64_t dev, uint64_t ino)
 {
 	struct link_any *m = message(LINK_HISTORY, 0);

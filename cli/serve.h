@@ -33,6 +33,7 @@ void serve_flow(struct serve *s, const struct flow *f, const struct program *p,
 void serve_counts(struct serve *s, const struct flow_count *c, unsigned n, bool more);
 uint32_t serve_watchers(const struct serve *s); /* how many look at live traffic */
 void serve_done(struct serve *s, uint32_t seq, int r, uint32_t id, const char *error);
+void serve_changed(struct serve *s, bool rules, bool filter);
 /* the file the history is in now */
 void serve_history(struct serve *s, uint64_t dev, uint64_t ino);
 uint64_t serve_lost(const struct serve *s);

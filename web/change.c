@@ -8,7 +8,6 @@
 #include "web/job.h"
 #include "base/macros.h"
 #include "base/text.h"
-#include "web/events.h"
 #include "web/objects.h"
 
 #include <errno.h>
@@ -25,7 +24,6 @@ static void note(struct job *j)
 	text_copy(e.before, sizeof(e.before), j->before);
 	text_copy(e.after, sizeof(e.after), j->after);
 	j->undo = undo_put(&j->api->undo, &e);
-	events_rules(j->api->events);
 }
 
 static void undo_header(struct job *j)

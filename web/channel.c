@@ -109,6 +109,9 @@ static void deliver(struct channel *c, const struct link_any *m)
 		if (c->news.counts)
 			c->news.counts(c->news.ctx, &m->u.bytes);
 		return;
+	case LINK_CHANGED:
+		c->news.changed(c->news.ctx, &m->u.changed);
+		return;
 	case LINK_HISTORY:
 		if (c->news.history)
 			c->news.history(c->news.ctx, &m->u.history);

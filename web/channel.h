@@ -29,6 +29,7 @@ struct channel_news {
 	void (*program)(void *ctx, const struct link_program *p);
 	void (*flow)(void *ctx, const struct link_flow *f);
 	void (*counts)(void *ctx, const struct link_bytes *b);
+	void (*changed)(void *ctx, const struct link_changed *c);
 	void (*history)(void *ctx, const struct link_history *h);
 	void (*gone)(void *ctx); /* nothing can be asked any more */
 };

@@ -3,7 +3,6 @@
 #include "web/job.h"
 #include "base/macros.h"
 #include "base/text.h"
-#include "web/events.h"
 #include "web/objects.h"
 
 #include <microhttpd.h>
@@ -45,7 +44,6 @@ static void set_done(struct channel_call *call, const struct link_done *d)
 	} else if (d->r < 0) {
 		job_refused(j->rq, d);
 	} else {
-		events_filter(j->api->events);
 		ask_status(j);
 	}
 }

@@ -31,6 +31,8 @@ size_t link_size(uint16_t type)
 		return BODY(bytes);
 	case LINK_HISTORY:
 		return BODY(history);
+	case LINK_CHANGED:
+		return BODY(changed);
 	case LINK_STATUS:
 		return BODY(status);
 	case LINK_RULE:
@@ -137,6 +139,8 @@ static bool body_good(const struct link_any *m)
 	case LINK_WATCHERS:
 	case LINK_HISTORY:
 		return true;
+	case LINK_CHANGED:
+		return m->u.changed.rules <= 1 && m->u.changed.filter <= 1;
 	case LINK_BYTES:
 		return m->u.bytes.n <= LINK_BYTES_MAX && m->u.bytes.more <= 1;
 	case LINK_EXPLAIN:

@@ -35,6 +35,7 @@ enum link_type {
 	LINK_BYTES,       /* struct link_bytes: counters of live flows, once a second while
 			   * somebody watches */
 	LINK_HISTORY,     /* struct link_history: the file it is in now is another one */
+	LINK_CHANGED,     /* struct link_changed: whoever did it, a file or the clock too */
 };
 
 enum { LINK_RULE_TEXT_MAX = 1024, LINK_WHO_MAX = 800, LINK_BODY_MAX = 8192 };
@@ -91,6 +92,12 @@ struct link_bytes {
 
 struct link_history {
 	uint64_t dev, ino; /* as stat(2) has them */
+};
+
+/* what must be asked for again */
+struct link_changed {
+	uint8_t rules, filter;
+	uint8_t pad[6];
 };
 
 struct link_text {
@@ -177,6 +184,7 @@ struct link_any {
 		struct link_watchers watchers;
 		struct link_bytes bytes;
 		struct link_history history;
+		struct link_changed changed;
 		struct link_text text;
 		struct link_done done;
 		struct link_rule rule;

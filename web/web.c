@@ -7,6 +7,7 @@
 #include "web/api.h"
 #include "web/door.h"
 #include "web/events.h"
+#include "web/pace.h"
 #include "web/pages.h"
 #include "web/reader.h"
 #include "web/sandbox.h"
@@ -21,17 +22,18 @@
 #include <sys/prctl.h>
 #include <uv.h>
 
-enum { WATCH_MS = 500, SECOND_MS = 250 };
+enum { WATCH_MS = 500, SECOND_MS = 250, PACE_LOOK_MS = 50 };
 
 struct web {
 	uv_loop_t loop;
 	uv_signal_t term;
-	uv_timer_t watch, second;
+	uv_timer_t watch, second, pacing; /* pacing runs while rows wait */
 	bool signals;
 	unsigned watchers; /* as the core was told */
 	struct api api;
 	struct window *window;
 	struct stats *stats;
+	struct pace *pace;
 	struct channel *channel;
 	struct events *events;
 	struct http *http, *tcp[WEB_TCP_MAX];
@@ -59,6 +61,20 @@ static void on_program(void *ctx, const struct link_program *p)
 	window_program_told(w->window, p);
 }
 
+static void on_pacing(uv_timer_t *t)
+{
+	struct web *w = t->data;
+	struct link_flow f;
+	uint64_t id;
+
+	while (pace_due(w->pace, clock_boot_ms(), &id)) {
+		if (window_again(w->window, id, &f))
+			events_flow(w->events, &f);
+	}
+	if (!pace_waiting(w->pace))
+		uv_timer_stop(t);
+}
+
 static void on_flow(void *ctx, const struct link_flow *f)
 {
 	struct web *w = ctx;
@@ -67,7 +83,10 @@ static void on_flow(void *ctx, const struct link_flow *f)
 	stats_time(w->stats, clock_unix_ms());
 	window_recall(w->window, &whole);
 	window_flow_told(w->window, &whole);
-	events_flow(w->events, &whole);
+	if (f->flow.kind == FLOW_QUERY || pace_now(w->pace, f->flow.id, clock_boot_ms()))
+		events_flow(w->events, &whole);
+	else if (!uv_is_active((uv_handle_t *)&w->pacing))
+		uv_timer_start(&w->pacing, on_pacing, PACE_LOOK_MS, PACE_LOOK_MS);
 }
 
 static void on_counts(void *ctx, const struct link_bytes *b)
@@ -91,6 +110,16 @@ static void on_watch(uv_timer_t *t)
 
 	if (now.n != w->watchers && channel_tell(w->channel, LINK_WATCHERS, &now) == 0)
 		w->watchers = now.n;
+}
+
+static void on_changed(void *ctx, const struct link_changed *c)
+{
+	struct web *w = ctx;
+
+	if (c->rules)
+		events_rules(w->events);
+	if (c->filter)
+		events_filter(w->events);
 }
 
 static void on_history(void *ctx, const struct link_history *h)
@@ -186,13 +215,18 @@ static void open_door(struct web *w, const struct web_conf *conf)
 static int open_parts(struct web *w, const struct web_conf *conf)
 {
 	const struct channel_news news = { w, on_hello, on_program, on_flow, on_counts,
-		on_history, on_gone };
+		on_changed, on_history, on_gone };
 	const struct http_conf http = { conf->listen_fd, &w->api, door_identify_unix,
 		api_gate, api_handle, api_ended };
 	int r = window_new(&w->window);
 
 	if (r == 0)
 		r = stats_new(clock_unix_ms(), &w->stats);
+	if (r == 0)
+		r = pace_new(&w->pace);
+	if (r == 0)
+		r = uv_timer_init(&w->loop, &w->pacing);
+	w->pacing.data = r == 0 ? w : NULL;
 	if (r == 0)
 		r = events_open(&w->loop, w->window, &w->events);
 	if (r == 0)
@@ -237,6 +271,8 @@ static void close_parts(struct web *w)
 	for (unsigned i = 0; i < WEB_TCP_MAX; i++)
 		http_close(w->tcp[i]);
 	events_close(w->events);
+	if (w->pacing.data)
+		uv_close((uv_handle_t *)&w->pacing, NULL);
 	if (w->signals) {
 		uv_close((uv_handle_t *)&w->term, NULL);
 		uv_close((uv_handle_t *)&w->watch, NULL);
@@ -246,6 +282,7 @@ static void close_parts(struct web *w)
 	uv_loop_close(&w->loop);
 	window_free(w->window);
 	stats_free(w->stats);
+	pace_free(w->pace);
 	json_decref(w->api.rules);
 	users_free(w->users);
 	pages_free(w->pages);

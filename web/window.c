@@ -396,6 +396,17 @@ bool window_flow_uid(struct window *w, uint64_t id, uint32_t *out)
 	return true;
 }
 
+bool window_again(struct window *w, uint64_t id, struct link_flow *out)
+{
+	struct record *rec = conn_find(w, id);
+
+	if (!rec)
+		return false;
+	rec->number = w->number;
+	record_get(rec, out);
+	return true;
+}
+
 bool window_counted(struct window *w, const struct flow_count *c)
 {
 	struct record *rec = conn_find(w, c->id);

@@ -56,6 +56,8 @@ uint64_t window_older(struct window *w, enum flow_kind kind, uint64_t before,
 	const struct window_filter *filter, struct link_flow *out, bool *old_boot);
 /* the uid whose connection of this boot has this id; false: not known (any more) */
 bool window_flow_uid(struct window *w, uint64_t id, uint32_t *out);
+/* the connection of this id as it stands; it is noted as changed now. false: as above */
+bool window_again(struct window *w, uint64_t id, struct link_flow *out);
 /* this record, if it is still here and the filter lets it through */
 bool window_at(struct window *w, enum flow_kind kind, uint64_t place,
 	const struct window_filter *filter, struct link_flow *out, bool *old_boot);

@@ -5,6 +5,7 @@ The interface counts Ethernet frames; what is counted here are IP packets, so 14
 are taken off. Both ends send packets of one segment (as on a wire): what the kernel hands to
 itself in larger pieces has fewer headers."""
 
+import datetime
 import json
 import os
 import signal
@@ -167,6 +168,30 @@ def test_totals_agree_with_the_interface(lab, wire):
     assert sum(p["up"] for p in seconds) == said["tx"]
     assert sum(p["flows"] for p in seconds) == len(flows)
     assert sum(p["denied"] for p in seconds) == 0
+
+
+def test_the_stream_tells_each_second_and_no_row_too_often(lab):
+    gate = lab.scupperd(default="allow")
+    told, stats = gate.stream("flows,stats"), []
+    assert next(told)[0] == "hello"
+    held = client(lab.inside, zones.ECHO4)
+    do(held, f"down {5 * MB}")
+    held.stop()
+    rows = {}
+    for event, data in told:
+        if event == "stats":
+            stats.append(data)
+        for row in [data] if event == "flow" else data.get("items", []):
+            rows.setdefault(row["id"], []).append(row)
+        ends = [r for r in rows.values() if r[-1].get("state") == "done"]
+        if ends and len(stats) >= 4 and sum(s["down"] for s in stats) == ends[0][-1]["rx"]:
+            break
+        assert len(stats) < 30, (stats, rows)
+    times = [datetime.datetime.fromisoformat(s["time"].replace("Z", "+00:00")) for s in stats]
+    assert all(b - a == datetime.timedelta(seconds=1) for a, b in zip(times, times[1:]))
+    row, = rows.values()
+    assert row[0]["state"] == "live" and row[-1]["rx"] > 5 * MB
+    assert len(row) <= 4 * len(stats)
 
 
 def test_denied_is_nothing_and_not_unknown(lab):

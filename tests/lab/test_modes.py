@@ -174,3 +174,19 @@ def test_a_program_is_noticed_once(lab):
     assert gate.run(copy, "-4sSm5", SHOP).ok
     gate.wait_query(lambda q: q["actor"]["path"] == str(copy), "its next query")
     assert not firsts(), "it was met before"
+
+
+def test_what_changes_by_itself_is_told(lab):
+    """A pause that ends, a file that is read again: the live stream says so."""
+    gate = lab.scupperd(rules="deny any .ads.example")
+    told = (event for event, _ in gate.stream("rules"))
+    assert next(told) == "hello"
+    assert gate.cli("pause", "2s").ok
+    assert next(told) == "filter"
+    assert next(told) == "filter"
+    assert gate.status()["filter"]["mode"] == "on"
+    gate.write_rules("deny any .other.example")
+    gate.reload()
+    assert next(told) == "rules"
+    gate.rule_add("allow any .shop.test")
+    assert next(told) == "rules"

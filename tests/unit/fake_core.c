@@ -57,6 +57,13 @@ static void rules(struct fake_core *c, uint32_t seq)
 	done(c, seq, 0, 0, "");
 }
 
+static void changed(struct fake_core *c, bool rules, bool filter)
+{
+	const struct link_changed m = { .rules = rules, .filter = filter };
+
+	fake_core_send(c, LINK_CHANGED, 0, &m);
+}
+
 static void add(struct fake_core *c, uint32_t seq, const struct link_rule_add *m)
 {
 	struct link_rule r = { .id = c->last_id + 1, .enabled = 1, .created_s = 1000 };
@@ -73,6 +80,7 @@ static void add(struct fake_core *c, uint32_t seq, const struct link_rule_add *m
 	r.action = m->text[0] == 'a' ? VERDICT_ALLOW : VERDICT_DENY;
 	text_copy(r.text, sizeof(r.text), m->text);
 	c->rules[c->nrules++] = r;
+	changed(c, true, false);
 	done(c, seq, 0, ++c->last_id, "");
 }
 
@@ -83,6 +91,7 @@ static void change(struct fake_core *c, uint32_t seq, const struct link_rule_cha
 			continue;
 		text_copy(c->rules[i].text, sizeof(c->rules[i].text), m->text);
 		c->rules[i].enabled = !strstr(m->text, " off");
+		changed(c, true, false);
 		done(c, seq, 0, m->id, "");
 		return;
 	}
@@ -99,6 +108,7 @@ static void take_out(struct fake_core *c, uint32_t seq, uint32_t id)
 			return;
 		}
 		c->rules[i] = c->rules[--c->nrules];
+		changed(c, true, false);
 		done(c, seq, 0, 0, "");
 		return;
 	}
@@ -149,6 +159,7 @@ static void answer(struct fake_core *c, const struct link_any *m, size_t len)
 		return;
 	case LINK_FILTER:
 		c->filter = m->u.filter;
+		changed(c, false, true);
 		done(c, m->head.seq, 0, 0, "");
 		return;
 	case LINK_EXPLAIN:

@@ -33,6 +33,7 @@ static const struct {
 	{ "flow", LINK_FLOW, FROM_CORE },
 	{ "bytes", LINK_BYTES, FROM_CORE },
 	{ "history", LINK_HISTORY, FROM_CORE },
+	{ "changed", LINK_CHANGED, FROM_CORE },
 	{ "rule change", LINK_RULE_CHANGE, FROM_WEB },
 	{ "filter", LINK_FILTER, FROM_WEB },
 	{ "watchers", LINK_WATCHERS, FROM_WEB },
@@ -66,11 +67,11 @@ static void lengths_and_directions(void **state)
 
 static void unknown_types(void **state)
 {
-	struct link_any m = { .head.type = LINK_HISTORY + 1 };
+	struct link_any m = { .head.type = LINK_CHANGED + 1 };
 
 	(void)state;
 	assert_int_equal(link_size(0), 0);
-	assert_int_equal(link_size(LINK_HISTORY + 1), 0);
+	assert_int_equal(link_size(LINK_CHANGED + 1), 0);
 	assert_int_equal(link_size(UINT16_MAX), 0);
 	assert_int_equal(check(&m, sizeof(struct link_head), true), -EBADMSG);
 	assert_int_equal(link_check("", 0, true), -EBADMSG);

@@ -195,6 +195,21 @@ class Gate:
         finally:
             conn.close()
 
+    def stream(self, topics):
+        """The live stream: (event, data) as they come; ends when the test lets go of it."""
+        conn = _Unix(self.socket)
+        try:
+            conn.request("GET", f"/api/v1/events?topics={topics}")
+            event = None
+            for raw in conn.getresponse():
+                key, _, value = raw.decode().rstrip("\n").partition(": ")
+                if key == "event":
+                    event = value
+                elif key == "data":
+                    yield event, json.loads(value)
+        finally:
+            conn.close()
+
     def items(self, path, **filters):
         """All of a collection, oldest first."""
         found, cursor = [], None
