@@ -34,7 +34,8 @@ static void fill(struct event *e, const struct flow *f, int64_t now_ms)
 	e->proto = f->proto;
 	e->verdict = f->verdict;
 	e->reason = f->reason;
-	e->flags = (uint8_t)((f->watched ? EVENT_WATCHED : 0) | (f->first ? EVENT_FIRST : 0));
+	e->flags = (uint8_t)((f->watched ? EVENT_WATCHED : 0) | (f->first ? EVENT_FIRST : 0) |
+		(f->counted ? EVENT_COUNTED : 0));
 	e->addr = f->addr;
 }
 

@@ -10,7 +10,7 @@ struct history_who;
 enum event_text { EVENT_PATH, EVENT_HOST, EVENT_DOMAIN, EVENT_RULE, EVENT_AS, EVENT_CITY,
 	EVENT_TEXTS };
 
-enum { EVENT_WATCHED = 1, EVENT_FIRST = 2 };
+enum { EVENT_WATCHED = 1, EVENT_FIRST = 2, EVENT_COUNTED = 4 };
 
 struct event {
 	struct event *next;

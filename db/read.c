@@ -380,6 +380,7 @@ static void fill_flow(sqlite3_stmt *s, struct read_row *row)
 	f->geo.asn = (uint32_t)sqlite3_column_int64(s, 23);
 	f->watched = (flags & EVENT_WATCHED) != 0;
 	f->first = (flags & EVENT_FIRST) != 0;
+	f->counted = (flags & EVENT_COUNTED) != 0 || f->rx || f->tx;
 }
 
 static bool path_matches(const char *wanted, const char *path)

@@ -11,7 +11,7 @@
 
 struct history_read;
 
-enum { READ_MS = 80, READ_SUMS_MS = 2000, READ_PROGRAMS_MAX = 16 };
+enum { READ_MS = 60, READ_SUMS_MS = 2000, READ_PROGRAMS_MAX = 16 };
 
 /* -errno and why; opens every file that it will ever need, so that a sandbox may follow */
 int read_open(const char *path, char *why, size_t why_max, struct history_read **out);

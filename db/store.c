@@ -66,7 +66,8 @@ static const char *const texts[STATEMENTS] = {
 		" ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
 		" ?22, ?23, ?24, ?25, ?26)",
 	[UPDATE] = "UPDATE flow SET end_ms = ?2, state = ?3, verdict = ?4, rx = ?5, tx = ?6,"
-		" rx_packets = ?7, tx_packets = ?8, reason = ?9, rule = ?10, rule_text = ?11"
+		" rx_packets = ?7, tx_packets = ?8, reason = ?9, rule = ?10, rule_text = ?11,"
+		" flags = flags | ?12"
 		" WHERE id = ?1",
 	[NETWORK] = ("INSERT INTO network (asn, name) VALUES (?1, ?2)"
 		" ON CONFLICT (asn) DO UPDATE SET name = excluded.name WHERE name <> ?2"),
@@ -256,6 +257,7 @@ static int update_row(struct store *s, const struct event *e, const int64_t *id)
 	sqlite3_bind_int(q, 9, e->reason);
 	bind_or_null(q, 10, e->rule);
 	bind_or_null(q, 11, id[EVENT_RULE]);
+	sqlite3_bind_int(q, 12, e->flags);
 	return run(q);
 }
 

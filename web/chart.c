@@ -58,20 +58,34 @@ static void answer(struct request *rq, const struct stats_point *points, size_t 
 	request_answer(rq, MHD_HTTP_OK, o);
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The history knows of a connection's bytes when it has ended, the last minutes here know
- * them as they are counted: so from where these are whole they stand in its place. */
+ * them as they are counted: what these know whole stands in its place. Of the step in which
+ * they begin each of the two knows a part, and the larger is nearer to what was. */
 static void answer_joined(struct api *a, struct history_steps *h)
 {
-	int64_t from_s;
+	struct stats_point recent[API_LIST_MAX + 2];
+	size_t n;
 
 	stats_time(a->stats, clock_unix_ms());
-	from_s = stats_first_s(a->stats) + h->step_s - 1;
-	from_s -= from_s % h->step_s;
-	from_s = MAX(from_s, h->from_s);
-	history_fill(h, MIN(from_s, h->to_s));
-	if (from_s < h->to_s)
-		h->n += stats_read(a->stats, from_s, h->to_s, h->step_s, h->at + h->n,
-			ARRAY_LEN(h->at) - h->n);
+	n = stats_read(a->stats, h->from_s, h->to_s, h->step_s, recent, ARRAY_LEN(recent));
+	history_fill(h, n ? recent[0].time_s + h->step_s : h->to_s);
+	for (size_t i = 0; i < n; i++) {
+		struct stats_point *last = h->n ? &h->at[h->n - 1] : NULL;
+
+		if (last && last->time_s == recent[i].time_s) {
+			last->down = larger(last->down, recent[i].down);
+			last->up = larger(last->up, recent[i].up);
+			last->flows = larger(last->flows, recent[i].flows);
+			last->denied = larger(last->denied, recent[i].denied);
+		} else if (h->n < ARRAY_LEN(h->at)) {
+			h->at[h->n++] = recent[i];
+		}
+	}
 	answer(h->rq, h->at, h->n, h->step_s);
 }
 

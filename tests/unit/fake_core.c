@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fake_core.h"
+#include "db/history.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "web/web.h"
@@ -215,6 +216,35 @@ static int listen_at(struct fake_core *c)
 	return fd;
 }
 
+/* one connection of root's, one refused query of the reader's */
+static int make_history(struct fake_core *c)
+{
+	const struct history_conf conf = { .path = c->history, .group = (gid_t)-1,
+		.keep_s = 90 * 86400, .max_bytes = 1000000000 };
+	const struct history_who root = { "/usr/bin/curl", 0, "past.test", "allow any .test" },
+		reader = { "/usr/bin/wget", FAKE_READER, "past.test", "deny any .test" };
+	struct link_flow f = fake_core_flow(FLOW_CONN, 1, 1, "root.past.test", VERDICT_ALLOW);
+	struct link_flow q = fake_core_flow(FLOW_QUERY, 2, 2, "his.past.test", VERDICT_DENY);
+	struct history *h;
+	int r;
+
+	snprintf(c->history, sizeof(c->history), "%s/history.db", c->dir);
+	r = history_open(&conf, &h);
+	if (r < 0)
+		return r;
+	f.flow.start_ms = q.flow.start_ms = clock_unix_ms() - 3600000;
+	f.flow.end_ms = f.flow.start_ms + 1000;
+	f.flow.state = FLOW_DONE;
+	f.flow.rx = 1000;
+	f.flow.tx = 100;
+	text_copy(f.flow.geo.country, sizeof(f.flow.geo.country), "NL");
+	q.flow.uid = FAKE_READER;
+	history_flow(h, &f.flow, &root);
+	history_flow(h, &q.flow, &reader);
+	history_close(h);
+	return 0;
+}
+
 int fake_core_start(struct fake_core *c)
 {
 	int fds[2], size = 4 << 20, listening;
@@ -231,12 +261,15 @@ int fake_core_start(struct fake_core *c)
 	listening = listen_at(c);
 	if (listening < 0)
 		return -1;
+	if (make_history(c) < 0)
+		return -1;
 	c->fd = fds[0];
 	c->web = fork();
 	if (c->web == 0) {
 		static const uint32_t readers[] = { FAKE_READER }, admins[] = { FAKE_ADMIN };
 		bool root = geteuid() == 0;
 		struct web_conf conf = { .link_fd = fds[1], .listen_fd = listening,
+			.history = c->history,
 			.uid = root ? FAKE_USER : (uid_t)-1,
 			.gid = root ? FAKE_USER : (gid_t)-1,
 			.group = root ? FAKE_GROUP : getegid(), .admins = admins,
@@ -259,6 +292,13 @@ void fake_core_stop(struct fake_core *c)
 	if (c->web > 0) {
 		kill(c->web, SIGTERM);
 		waitpid(c->web, NULL, 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		static const char *const endings[] = { "", "-wal", "-shm" };
+		char file[128];
+
+		snprintf(file, sizeof(file), "%s%s", c->history, endings[i]);
+		unlink(file);
 	}
 	unlink(c->socket);
 	rmdir(c->dir);

@@ -13,7 +13,7 @@ enum { FAKE_RULES_MAX = 64, FAKE_GROUP = 54321, FAKE_USER = 65534, FAKE_READER =
 	FAKE_ADMIN = 54323 };
 
 struct fake_core {
-	char dir[64], socket[96];
+	char dir[64], socket[96], history[96];
 	int fd; /* the core's end of the link */
 	pid_t web;
 	pthread_t thread;

@@ -755,6 +755,114 @@ static void traffic_by_steps(void **state)
 	}
 }
 
+/* how many items; what they must say first */
+static void expect_items(const char *path, size_t want, const char *name)
+{
+	json_t *j = get(path), *o = json_array_get(json_object_get(j, "items"), 0);
+
+	print_message("%s\n", path);
+	assert_int_equal(json_array_size(json_object_get(j, "items")), want);
+	if (name)
+		assert_string_equal(str(o, "name"), name);
+	json_decref(j);
+}
+
+static void what_was_is_read_from_the_file(void **state)
+{
+	static const struct {
+		const char *path;
+		size_t want;
+		const char *name;
+	} cases[] = {
+		{ "/api/v1/history", 2, "his.past.test" },
+		{ "/api/v1/history?limit=1", 1, "his.past.test" },
+		{ "/api/v1/history?program=curl", 1, "root.past.test" },
+		{ "/api/v1/history?program=/usr/bin/wget", 1, "his.past.test" },
+		{ "/api/v1/history?name=.past.test", 2, "his.past.test" },
+		{ "/api/v1/history?name=root.past.test", 1, "root.past.test" },
+		{ "/api/v1/history?address=198.18.0.1", 1, "root.past.test" },
+		{ "/api/v1/history?country=nl", 1, "root.past.test" },
+		{ "/api/v1/history?country=DE", 0, NULL },
+		{ "/api/v1/history?verdict=deny", 1, "his.past.test" },
+		{ "/api/v1/history?from=2001-01-01T00:00:00Z&to=2002-01-01T00:00:00Z", 0, NULL },
+		{ "/api/v1/history?from=2001-01-01T00:00:00%2B01:00", 2, "his.past.test" },
+		{ "/api/v1/countries", 2, NULL },
+		{ "/api/v1/countries?country=NL", 1, NULL },
+		{ "/api/v1/countries?to=2002-01-01T00:00:00Z", 0, NULL },
+		{ "/api/v1/apps?from=2001-01-01T00:00:00Z", 2, "curl" },
+		{ "/api/v1/apps?from=2001-01-01T00:00:00Z&verdict=deny", 1, "wget" },
+	};
+	static const char *const wrong[] = { "history?from=yesterday", "history?to=2001",
+		"history?from=2002-01-01T00:00:00Z&to=2001-01-01T00:00:00Z", "history?limit=0",
+		"history?country=Nowhere", "history?address=a.test", "history?verdict=maybe",
+		"history?program=", "history?uid=0", "countries?from=x", "apps?to=x",
+		"countries?limit=5" };
+	struct answer a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		expect_items(cases[i].path, cases[i].want, cases[i].name);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		char path[200];
+
+		print_message("%s\n", wrong[i]);
+		snprintf(path, sizeof(path), "/api/v1/%s", wrong[i]);
+		a = call("GET", path, NULL);
+		assert_int_equal(a.status, 400);
+		answer_done(&a);
+	}
+}
+
+static void pages_of_the_past(void **state)
+{
+	json_t *j = get("/api/v1/history?limit=1"), *o;
+	char path[200];
+
+	(void)state;
+	assert_non_null(str(j, "next"));
+	snprintf(path, sizeof(path), "/api/v1/history?cursor=%s", str(j, "next"));
+	json_decref(j);
+	j = get(path);
+	assert_int_equal(json_array_size(json_object_get(j, "items")), 1);
+	o = json_array_get(json_object_get(j, "items"), 0);
+	assert_string_equal(str(o, "name"), "root.past.test");
+	assert_string_equal(str(o, "kind"), "flow");
+	assert_string_equal(str(o, "state"), "done");
+	assert_string_equal(str(json_object_get(o, "actor"), "path"), "/usr/bin/curl");
+	assert_string_equal(str(json_object_get(o, "rule"), "text"), "allow any .test");
+	assert_int_equal(json_integer_value(json_object_get(o, "rx")), 1000);
+	assert_true(json_is_null(json_object_get(j, "next")));
+	json_decref(j);
+}
+
+/* each of them holds a connection and asks for more than the thread is given at once */
+static void many_ask_about_the_past(void **state)
+{
+	static const char text[] = "GET /api/v1/history HTTP/1.1\r\nHost: x\r\n"
+		"Connection: close\r\n\r\n";
+	int fds[12], answered = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		fds[i] = connect_to_web();
+		send_all(fds[i], text, sizeof(text) - 1);
+	}
+	close(fds[1]); /* hung up before the answer */
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		struct answer a;
+
+		if (i == 1)
+			continue;
+		a = read_answer(fds[i]);
+		assert_true(a.status == 200 || a.status == 503);
+		answered += a.status == 200;
+		answer_done(&a);
+		close(fds[i]);
+	}
+	assert_true(answered >= 1);
+	expect_items("/api/v1/history", 2, "his.past.test");
+}
+
 static void events_come_live(void **state)
 {
 	struct link_flow q = fake_core_flow(FLOW_QUERY, 500, 1, "live.test", VERDICT_DENY);
@@ -1223,6 +1331,10 @@ static void readers_see_their_own_and_change_nothing(void **state)
 	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/flows"), 0);
 	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/queries"), 0);
 	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/apps"), 0);
+	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/history"), 0);
+	assert_int_equal(as_person(reader, sees_his_own, "/api/v1/countries"), 0);
+	assert_int_equal(as_person(reader, sees_his_own,
+		"/api/v1/apps?from=2001-01-01T00:00:00Z"), 0);
 	assert_int_equal(as_person(reader, is_a_reader, NULL), 0);
 }
 
@@ -1365,6 +1477,9 @@ int main(void)
 		cmocka_unit_test(headers_that_are_refused),
 		cmocka_unit_test(oversized),
 		cmocka_unit_test(traffic_by_steps),
+		cmocka_unit_test(what_was_is_read_from_the_file),
+		cmocka_unit_test(pages_of_the_past),
+		cmocka_unit_test(many_ask_about_the_past),
 		cmocka_unit_test(events_come_live),
 		cmocka_unit_test(streams_are_bounded),
 		cmocka_unit_test(what_was_missed_is_told_again),
