@@ -2,6 +2,7 @@
 #include "cli/show.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "cli/units.h"
 
 #include <string.h>
 #include <time.h>
@@ -167,6 +168,12 @@ void show_filter(const json_t *o)
 	show_label("filter", line);
 }
 
+static void show_accounting(const json_t *accounting)
+{
+	if (json_is_false(accounting))
+		show_label("bytes", "are not counted: conntrack cannot, or this is basic mode");
+}
+
 static void show_geo(const json_t *geo)
 {
 	show_label("country", show_text(geo, "country"));
@@ -246,6 +253,7 @@ void show_status(const json_t *o)
 	json_array_foreach(json_object_get(o, "upstreams"), i, u)
 		show_upstream(u);
 	show_counters(json_is_object(counters) ? counters : NULL);
+	show_accounting(json_object_get(o, "accounting"));
 	show_geo(json_object_get(o, "geo"));
 	show_history(json_object_get(o, "history"));
 	show_web(json_object_get(o, "web"));
@@ -324,8 +332,8 @@ void show_query(struct columns *c, const json_t *o)
 void show_flow_columns(struct columns *c)
 {
 	static const char *const heads[] = { "TIME", "VERDICT", "STATE", "PROTO",
-		"DESTINATION", "WHERE", "PROGRAM", "WHY" };
-	static const size_t widths[] = { 8, 7, 7, 5, 34, 10, 24 };
+		"DESTINATION", "WHERE", "DOWN", "UP", "PROGRAM", "WHY" };
+	static const size_t widths[] = { 8, 7, 7, 5, 34, 10, 7, 7, 24 };
 
 	columns_init(c, ARRAY_LEN(heads), heads);
 	memcpy(c->width, widths, sizeof(widths));
@@ -345,9 +353,19 @@ static const char *place_of(const json_t *o, char *out, size_t max)
 	return out;
 }
 
+/* "1.2 MB"; "" where nobody counts */
+static const char *bytes_of(const json_t *o, const char *key, char out[static UNITS_MAX])
+{
+	const json_t *n = json_object_get(o, key);
+
+	*out = '\0';
+	return json_is_integer(n) ? units_bytes((uint64_t)json_integer_value(n), out) : out;
+}
+
 void show_flow(struct columns *c, const json_t *o)
 {
 	char when[SHOW_TIME_MAX], program[1024], where[512], place[64];
+	char down[UNITS_MAX], up[UNITS_MAX];
 	const char *name = show_text(o, "name"), *address = show_text(o, "address");
 	const char *dir = show_text(o, "direction");
 	struct text t = text_into(where, sizeof(where));
@@ -362,13 +380,14 @@ void show_flow(struct columns *c, const json_t *o)
 		text_addf(&t, ":%lld", (long long)show_number(o, "port"));
 	columns_add(c, (const char *const[]){ show_time(show_text(o, "start"), when),
 		show_verdict(o), show_text(o, "state"), show_text(o, "proto"), where,
-		place_of(o, place, sizeof(place)), program_of(o, program, sizeof(program)),
-		show_why(o) });
+		place_of(o, place, sizeof(place)), bytes_of(o, "rx", down),
+		bytes_of(o, "tx", up), program_of(o, program, sizeof(program)), show_why(o) });
 }
 
 void show_apps(const json_t *items)
 {
-	static const char *const heads[] = { "LAST", "DENIED", "USER", "UNIT", "PROGRAM" };
+	static const char *const heads[] = { "LAST", "DENIED", "DOWN", "UP", "USER", "UNIT",
+		"PROGRAM" };
 	struct columns c;
 	const json_t *o;
 	size_t i;
@@ -376,11 +395,13 @@ void show_apps(const json_t *items)
 	columns_init(&c, ARRAY_LEN(heads), heads);
 	json_array_foreach(items, i, o) {
 		char when[SHOW_TIME_MAX], denied[24], uid[24];
+		char down[UNITS_MAX], up[UNITS_MAX];
 
 		snprintf(denied, sizeof(denied), "%lld", (long long)show_number(o, "denied"));
 		snprintf(uid, sizeof(uid), "%lld", (long long)show_number(o, "uid"));
 		columns_add(&c, (const char *const[]){ show_time(show_text(o, "last"), when),
-			denied, show_text(o, "user") ? show_text(o, "user") : uid,
+			denied, bytes_of(o, "rx", down), bytes_of(o, "tx", up),
+			show_text(o, "user") ? show_text(o, "user") : uid,
 			show_text(o, "unit"),
 			show_text(o, "path") ? show_text(o, "path") : "unknown" });
 	}
