@@ -7,13 +7,17 @@
  * has ended. What happens between reading and digesting is in live.h.
  */
 #include "gate/internal.h"
+#include "base/clock.h"
 #include "base/macros.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
-enum { SOCKETS_MAX = 4096 }; /* asked in one round: 2 us each, others wait in that thread */
+enum {
+	SOCKETS_MAX = 4096, /* asked in one round: 2 us each, others wait in that thread */
+	LOST_A_TURN = 64,   /* each may be told */
+};
 
 struct counted_socket {
 	size_t flow; /* index */
@@ -113,6 +117,10 @@ static bool count_one(struct round *r, size_t i, struct flow_count *out)
 		conn_over(g, v);
 	if (c->over || !moved)
 		return false;
+	if (!v->told) { /* it was too much then */
+		conn_tell(g, v);
+		return false;
+	}
 	*out = (struct flow_count){ v->f.id, v->f.rx, v->f.tx, v->f.rx_packets,
 		v->f.tx_packets };
 	return true;
@@ -121,10 +129,10 @@ static bool count_one(struct round *r, size_t i, struct flow_count *out)
 static void count_some(struct round *r)
 {
 	struct flow_count some[GATE_COUNTS_MAX];
-	size_t end = MIN(r->at + SLICE_FLOWS, r->n);
+	int64_t until_us = clock_boot_us() + SLICE_US;
 	unsigned n = 0;
 
-	for (; r->at < end; r->at++) {
+	for (; r->at < r->n && clock_boot_us() < until_us; r->at++) {
 		n += count_one(r, r->at, &some[n]);
 		if (n == GATE_COUNTS_MAX) {
 			r->g->calls.counts(r->g->calls.ctx, some, n, true);
@@ -147,7 +155,7 @@ static void over(struct round *r, bool whole)
 static bool step(struct slice *s)
 {
 	struct round *r = container_of(s, struct round, slice);
-	unsigned budget = SLICE_FLOWS;
+	unsigned budget = LOST_A_TURN;
 	struct live *v;
 
 	if (r->at < r->n) {

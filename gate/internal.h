@@ -18,7 +18,7 @@ enum {
 	KERNEL_DEADLINE_MS = 2000, /* so is one whose element is this late */
 	EVENTS_BURST = 4000,       /* of one actor, then EVENTS_PER_S */
 	EVENTS_PER_S = 200,
-	SLICE_FLOWS = 256,         /* of conntrack, looked at in one turn of the loop */
+	SLICE_US = 1000,           /* a turn of the loop for long work; over by one step */
 	CUT_WORDS = 16,            /* records of an answer that can be cut */
 };
 
@@ -111,6 +111,8 @@ void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
 
 /* connections (news.c): one that goes on was found, one has ended */
 void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traffic *socket);
+/* what is known of it now; false: it waits, its program floods us */
+bool conn_tell(struct gate *g, struct live *v);
 void conn_over(struct gate *g, struct live *v); /* it is closed: told so; stays known */
 void conn_ends(struct gate *g, struct live *v);
 bool gate_is_stale(struct gate *g, const struct ct_flow *c);

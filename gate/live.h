@@ -26,6 +26,7 @@ struct live {
 	uint32_t ct;       /* conntrack's number, and */
 	uint64_t check;    /* of its tuple and actor: numbers are used again */
 	bool stale;        /* of an instance before us, whose numbers mean nothing now: not told */
+	bool told;         /* somebody was told of it: of its end, too, whatever the flood */
 	bool missed;       /* by the last whole round */
 	bool over;         /* closed, and told so; conntrack remembers it for a while */
 	uint32_t round;

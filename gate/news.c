@@ -82,13 +82,23 @@ static void conn_fill(struct gate *g, struct flow *f, const struct conn *c,
 	name_and_judge(g, f, p, d);
 }
 
-static void tell(struct gate *g, const struct flow *f)
+static bool tell(struct gate *g, const struct flow *f)
 {
 	if (!actor_may_tell(g, f->actor, clock_unix_ms())) {
 		g->stats.events_lost++;
-		return;
+		return false;
 	}
 	flow_tell(g, f, who_actor(g->parts.who, f->actor), NULL);
+	return true;
+}
+
+bool conn_tell(struct gate *g, struct live *v)
+{
+	if (v->told)
+		flow_tell(g, &v->f, who_actor(g->parts.who, v->f.actor), NULL);
+	else
+		v->told = tell(g, &v->f);
+	return v->told;
 }
 
 struct ending {
@@ -174,10 +184,12 @@ void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traf
 		return; /* too many: told when it ends */
 	if (v && (c->counted || socket))
 		live_count(g->live, v, c, socket);
-	if (v && v->over) /* a core before us told its end */
+	if (!v)
+		tell(g, &f);
+	else if (v->over) /* a core before us told its end */
 		v->f.state = FLOW_DONE;
 	else
-		tell(g, v ? &v->f : &f);
+		conn_tell(g, v);
 }
 
 static void conn_done(struct gate *g, struct live *v)
@@ -186,7 +198,7 @@ static void conn_done(struct gate *g, struct live *v)
 		v->f.end_ms = clock_unix_ms();
 	v->f.state = FLOW_DONE;
 	if (!v->stale)
-		tell(g, &v->f);
+		conn_tell(g, v);
 }
 
 void conn_over(struct gate *g, struct live *v)

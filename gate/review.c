@@ -194,13 +194,13 @@ static void slice_done(void *ctx, int r)
 static bool judge_slice(struct slice *s)
 {
 	struct review *v = container_of(s, struct review, slice);
-	size_t end = MIN(v->judged + SLICE_FLOWS, v->nflows);
+	int64_t until_us = clock_boot_us() + SLICE_US;
 
 	if (v->generation != v->g->generation) {
 		review_free(v); /* newer rules have their own review behind this one */
 		return false;
 	}
-	for (; v->judged < end; v->judged++)
+	for (; v->judged < v->nflows && clock_boot_us() < until_us; v->judged++)
 		if (!covered(v, &v->flows[v->judged]))
 			v->flows[v->kept++] = v->flows[v->judged];
 	if (v->judged < v->nflows)

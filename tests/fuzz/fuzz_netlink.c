@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		/* what came in may be asked for and ended again */
 		assert(sockdiag_destroy(request, 1, &r.id) <= SOCKDIAG_REQUEST_MAX);
 		assert(sockdiag_find(request, 1, &r.tuple) <= SOCKDIAG_REQUEST_MAX);
+		assert(r.has_traffic || (r.traffic.rx == 0 && r.traffic.tx == 0));
 	}
 	assert(messages <= len / 16);
 	return 0;
