@@ -20,6 +20,9 @@ export async function launch() {
 		'--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost'] });
 }
 
+// one that runs already, as whoever started it
+export const connect = at => need('playwright-core').chromium.connectOverCDP(at);
+
 export const axeSource = () => need('axe-core').source;
 
 export async function open(browser, url, options = {}) {

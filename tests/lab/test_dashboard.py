@@ -138,3 +138,18 @@ def test_the_core_dies(lab):
 def test_the_web_process_dies(lab):
     gate = lab.scupperd(default="allow")
     tell(gate, "live.webDies", kill=killing(gate))
+
+
+def test_another_user_is_refused_and_sees_only_their_own(lab):
+    gate = lab.scupperd(default="allow")
+
+    def link_for(uid):
+        code, made = gate.api("session-tokens", "POST", {"uid": uid})
+        assert code == 201, made
+        return made["url"]
+    tell(gate, "live.secondUser", link_for=link_for)
+
+
+def test_seven_tabs_share_one_stream(lab):
+    gate = lab.scupperd(default="allow")
+    tell(gate, "live.tabs", streams=lambda: gate.status()["web"]["streams"])
