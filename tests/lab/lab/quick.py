@@ -94,8 +94,7 @@ class Quick:
         wait_for(lambda: processes(self.place, self.tree) == "", "its processes to be gone", 20)
 
     def scupper(self, *words):
-        done = self.place.run(self.tree / "build/scupper", "--socket", self.control, "--json",
-                              *words)
+        done = self.place.run(self.tree / "quickstart", "scupper", "--json", *words)
         assert done.ok, done
         return json.loads(done.out) if done.out else None
 
