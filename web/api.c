@@ -2,6 +2,7 @@
 #include "web/api.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "web/assets.h"
 #include "web/door.h"
 #include "web/pages.h"
 
@@ -135,25 +136,26 @@ static bool route_gate(struct request *rq)
 static void api_page(struct api *a, struct request *rq)
 {
 	const struct page *p = pages_find(a->pages, rq->path);
-	const char *has = header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH);
-	const char *takes = header(rq, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-	bool packed = p && p->packed && takes && strstr(takes, "gzip");
+	bool packed = p && p->packed && assets_takes_gzip(header(rq,
+		MHD_HTTP_HEADER_ACCEPT_ENCODING));
+	const char *etag;
 
 	if (!p) {
 		request_problem(rq, MHD_HTTP_NOT_FOUND, "the dashboard is not installed");
 		return;
 	}
-	if (p->lasting)
-		rq->cache = "private, max-age=31536000, immutable";
-	if (has && strcmp(has, p->etag) == 0)
+	etag = packed ? p->packed_etag : p->etag;
+	rq->cache = p->lasting ? "private, max-age=31536000, immutable" : "private, no-cache";
+	if (assets_has(header(rq, MHD_HTTP_HEADER_IF_NONE_MATCH), etag)) {
 		request_text(rq, MHD_HTTP_NOT_MODIFIED, NULL, NULL);
-	else
+	} else {
 		request_bytes(rq, p->type, packed ? p->packed : p->bytes,
 			packed ? p->packed_len : p->len);
-	request_header(rq, MHD_HTTP_HEADER_ETAG, p->etag);
+		if (packed)
+			request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	}
+	request_header(rq, MHD_HTTP_HEADER_ETAG, etag);
 	request_header(rq, MHD_HTTP_HEADER_VARY, "Accept-Encoding");
-	if (packed)
-		request_header(rq, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
 }
 
 static const struct route page_route = { .method = "GET", .path = "/", .handle = api_page };
@@ -163,8 +165,8 @@ static bool tcp_gate(struct api *a, struct request *rq)
 {
 	if (!door_headers(rq))
 		return false;
-	if (strcmp(rq->method, "GET") == 0 &&
-		(strcmp(rq->path, "/") == 0 || pages_find(a->pages, rq->path))) {
+	if (door_reads(rq) && (strcmp(rq->path, "/") == 0 ||
+		pages_find(a->pages, rq->path))) {
 		rq->route = &page_route;
 		return true;
 	}

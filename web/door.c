@@ -182,12 +182,17 @@ static bool at_most_one(struct request *rq, const char *name)
 	return c.n <= 1;
 }
 
+bool door_reads(const struct request *rq)
+{
+	return strcmp(rq->method, "GET") == 0 || strcmp(rq->method, "HEAD") == 0;
+}
+
 bool door_headers(struct request *rq)
 {
 	const char *host = header(rq, MHD_HTTP_HEADER_HOST);
 	const char *origin = header(rq, MHD_HTTP_HEADER_ORIGIN);
 	const char *site = header(rq, "Sec-Fetch-Site");
-	bool get = strcmp(rq->method, "GET") == 0;
+	bool get = door_reads(rq);
 	bool page = get && strncmp(rq->path, "/api/", 5) != 0;
 	char want[72];
 

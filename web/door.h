@@ -41,6 +41,8 @@ void door_listens(struct door *d, int fd);
 /* address, listens, sessions; lists: for out->listens, points into the door */
 void door_state(const struct door *d, struct object_web *out,
 	const char *lists[static DOOR_LISTENS_MAX]);
+/* GET or HEAD */
+bool door_reads(const struct request *rq);
 /* false: it has answered */
 bool door_headers(struct request *rq);
 bool door_session(struct door *d, struct request *rq);

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/macros.h"
 #include "base/sha256.h"
+#include "web/assets.h"
 #include "web/session.h"
 
 #include <dirent.h>
@@ -46,12 +47,23 @@ static int read_bytes(struct pages *p, const char *path, char **out, size_t *len
 	return r;
 }
 
+static int make_etag(const char *bytes, size_t len, char out[static PAGES_ETAG_MAX])
+{
+	uint8_t hash[SHA256_LEN];
+	char text[SESSION_TEXT];
+	int r = sha256(bytes, len, hash);
+
+	if (r < 0)
+		return r;
+	session_text(hash, text);
+	snprintf(out, PAGES_ETAG_MAX, "\"%s\"", text);
+	return 0;
+}
+
 static int load_file(struct pages *p, const char *dir, const char *below, const char *name)
 {
 	char file[600], packed[610];
 	struct page *page = &p->at[p->n];
-	uint8_t hash[SHA256_LEN];
-	char text[SESSION_TEXT];
 	int r;
 
 	if (p->n == PAGES_MAX)
@@ -70,13 +82,11 @@ static int load_file(struct pages *p, const char *dir, const char *below, const 
 	if (strcmp(page->path, "/index.html") == 0)
 		strcpy(page->path, "/");
 	page->type = type_of(name);
-	page->lasting = strncmp(page->path, "/assets/", 8) == 0;
-	r = sha256(page->bytes, page->len, hash);
-	if (r < 0)
-		return r;
-	session_text(hash, text);
-	snprintf(page->etag, sizeof(page->etag), "\"%s\"", text);
-	return 0;
+	page->lasting = assets_lasting(page->path);
+	r = make_etag(page->bytes, page->len, page->etag);
+	if (r == 0 && page->packed)
+		r = make_etag(page->packed, page->packed_len, page->packed_etag);
+	return r;
 }
 
 /* one folder; what is packed comes with its plain file */

@@ -6,13 +6,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PAGES_MAX = 200, PAGES_BYTES_MAX = 8 << 20 };
+enum { PAGES_MAX = 200, PAGES_BYTES_MAX = 8 << 20, PAGES_ETAG_MAX = 72 };
 
 struct pages;
 struct page {
 	char path[200]; /* as asked for: "/", "/assets/x.js" */
 	const char *type;
-	char etag[72];
+	char etag[PAGES_ETAG_MAX], packed_etag[PAGES_ETAG_MAX]; /* strong: other bytes, another tag */
 	char *bytes, *packed; /* packed: gzip, or NULL */
 	size_t len, packed_len;
 	bool lasting;         /* its name changes with what it holds */
