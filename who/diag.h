@@ -27,7 +27,8 @@ struct diag_socket {
 };
 
 /* what went through a TCP connection since it began (tcp_info): IP bytes as they cross a wire
- * whose packets hold one segment each, handshake and repetitions of ours included */
+ * whose packets hold one segment each, handshake and our repetitions included; what the other
+ * side sent twice is in the packets and their headers alone */
 struct diag_traffic {
 	uint64_t rx, tx, rx_packets, tx_packets;
 };

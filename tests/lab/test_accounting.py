@@ -17,10 +17,13 @@ from lab.process import wait_for
 pytestmark = pytest.mark.usefixtures("bpf")
 MB = 1 << 20
 ETHERNET = 14
+TCP_HEADERS = 52  # IPv4, TCP, timestamps
 
 CLIENT = """
 import socket, sys
-s = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+s.connect((sys.argv[1], int(sys.argv[2])))
 print("connected", flush=True)
 for line in sys.stdin:
     way, n = line.split()
@@ -36,7 +39,7 @@ for line in sys.stdin:
     print("done", flush=True)
 """
 SERVER = """
-import socketserver, sys
+import socket, socketserver, sys
 class Bulk(socketserver.StreamRequestHandler):
     def handle(self):
         for line in self.rfile:
@@ -48,6 +51,7 @@ class Bulk(socketserver.StreamRequestHandler):
                 self.wfile.write(b"ok\\n")
 socketserver.TCPServer.allow_reuse_address = True
 server = socketserver.TCPServer(("", int(sys.argv[1])), Bulk)
+server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 print("ready", flush=True)
 server.serve_forever()
 """
@@ -69,11 +73,15 @@ def wire(lab):
     for ns, device in ends:
         ns.ip("link", "set", "dev", device, "gso_max_segs", "1")
 
-    def counters():
+    def stats():
         shown = lab.world.near.ip("-s", "-j", "link", "show", "near0")
-        stats = json.loads(shown)[0]["stats64"]
-        return {way: stats[way]["bytes"] - ETHERNET * stats[way]["packets"]
+        return json.loads(shown)[0]["stats64"]
+
+    def counters():
+        now = stats()
+        return {way: now[way]["bytes"] - ETHERNET * now[way]["packets"]
                 for way in ("rx", "tx")}
+    counters.received = lambda: stats()["rx"]["packets"]
     yield counters
     for ns, device in ends:
         ns.ip("link", "set", "dev", device, "gso_max_segs", "65535")
@@ -207,36 +215,42 @@ def test_denied_is_nothing_and_not_unknown(lab):
 
 
 def test_one_that_is_older_than_the_daemon(lab, wire):
-    """Its socket tells what went before, and it goes on."""
-    before = wire()
+    """Its socket tells what went before (what the other side sent twice, once), and it goes
+    on, counted by conntrack."""
+    before, packets = wire(), wire.received()
     old = client(lab.inside, zones.ECHO4)
     do(old, f"down {20 * MB}", f"up {5 * MB}")
     server = lab.inside.start("python3", "-c", SERVER, "8098").wait_out("ready")
     came = client(lab.far, zones.NEAR4, 8098)
     do(came, f"up {10 * MB}")
+    crossed = grown(wire(), before)
+    crossed["rx"] = 30 * MB + (wire.received() - packets) * TCP_HEADERS
     gate = lab.scupperd(default="allow")
 
-    def agreed():
-        flows = bulk_flows(gate) + bulk_flows(gate, 8098)
-        return flows if agree(total(flows), grown(wire(), before)) else None
+    def flows():
+        return bulk_flows(gate) + bulk_flows(gate, 8098)
 
-    def wait_agreed():
+    def wait_agreed(base, since):
+        def agreed():
+            listed = flows()
+            said = grown(total(listed), base)
+            return listed if agree(said, since()) else None
         try:
             return wait_for(agreed, "the counters to agree", 20)
         except AssertionError as e:
-            raise AssertionError(f"{e}: on the wire {grown(wire(), before)}: "
-                                 f"{gate.flows()}") from None
-    flows = wait_agreed()
-    assert [f["state"] for f in flows] == ["live", "live"]
+            raise AssertionError(f"{e}: on the wire {since()}: {gate.flows()}") from None
+    listed = wait_agreed({"rx": 0, "tx": 0}, lambda: crossed)
+    assert [f["state"] for f in listed] == ["live", "live"]
     # what went before is no news of the last ten minutes
     assert sum(p["down"] for p in points(gate)) < MB
+    base, before = total(listed), wire()
     do(old, f"down {10 * MB}")
     do(came, f"up {10 * MB}", f"down {5 * MB}")
-    wait_agreed()
+    wait_agreed(base, lambda: grown(wire(), before))
     old.stop()
     came.stop()
     wait_for(lambda: all(f["state"] == "done" for f in bulk_flows(gate)), "its end", 20)
-    assert len(wait_agreed()) == 2
+    assert len(wait_agreed(base, lambda: grown(wire(), before))) == 2
     assert sum(p["down"] for p in points(gate)) > 20 * MB
     server.stop(signal.SIGKILL)
 
