@@ -18,17 +18,17 @@
 
 static const char *const steps[] = {
 	"CREATE TABLE thing (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;",
-	"ALTER TABLE thing ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
-	"UPDATE thing SET size = length(text);",
-	"CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;"
-	"INSERT INTO word (text) SELECT DISTINCT text FROM thing;"
-	"CREATE INDEX thing_size ON thing (size);",
+	("ALTER TABLE thing ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
+	 "UPDATE thing SET size = length(text);"),
+	("CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;"
+	 "INSERT INTO word (text) SELECT DISTINCT text FROM thing;"
+	 "CREATE INDEX thing_size ON thing (size);"),
 };
 
 static const char *const broken[] = {
 	"CREATE TABLE thing (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;",
-	"ALTER TABLE thing ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
-	"INSERT INTO nowhere VALUES (1);",
+	("ALTER TABLE thing ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
+	 "INSERT INTO nowhere VALUES (1);"),
 	"DROP TABLE thing;",
 };
 
