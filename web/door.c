@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "web/door.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "web/api.h"
 #include "web/objects.h"
@@ -98,9 +99,13 @@ void door_identify(void *ctx, int fd, struct peer *out)
 		!addr_of(&ours, &t.peer, &t.pport) || !addr_of(&theirs, &t.local, &t.lport))
 		return;
 	out->port = t.pport;
-	/* without an inode no process has it open, and the uid says nothing */
-	if (!d->diag || diag_find(d->diag, &t, &s) < 0 || s.inode == 0)
+	/* Without an inode no process has it open, and the uid says nothing. None is found where
+	 * conntrack gave the connection another source port, as for a port that a connection
+	 * of another program had a moment ago: then it is closed, and the next one is fine. */
+	if (!d->diag || diag_find(d->diag, &t, &s) < 0 || s.inode == 0) {
+		log_debug("web: whose the connection from port %u is cannot be told", t.lport);
 		return;
+	}
 	out->uid = s.uid;
 	set_role(d, out);
 	if (session_known(d->sessions, s.uid, clock_boot_ms()))

@@ -19,6 +19,7 @@ SECTIONS = {
                  "varlink"),
     "geo": ("country", "city", "asn"),
     "history": ("keep", "max-size", "queries"),
+    "web": ("group", "users", "readers"),
 }
 
 
