@@ -153,3 +153,12 @@ def test_another_user_is_refused_and_sees_only_their_own(lab):
 def test_seven_tabs_share_one_stream(lab):
     gate = lab.scupperd(default="allow")
     tell(gate, "live.tabs", streams=lambda: gate.status()["web"]["streams"])
+
+
+def test_every_page_light_and_dark_wide_and_narrow(lab):
+    where = ["NL", "DE", "US", "JP", "BR", "ZA", "AU", "IN", "FR"]
+    rows = [(zones.address4(n + 1), code) for n, code in enumerate(where)]
+    named = ((zones.WWW4, "NL"), (zones.OTHER4, "DE"), (zones.SLOW4, "US"))
+    gate = lab.scupperd(default="allow", country=make(lab, "country", [*rows, *named]),
+                        rules="deny any .ads.example\nallow /usr/bin/curl .shop.test")
+    tell(gate, "look.all")
