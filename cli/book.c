@@ -398,10 +398,12 @@ static bool canonical_text(struct book_change *c, const char *text, int64_t now_
 	return false;
 }
 
-void book_add(struct book *b, struct book_change *c, const char *text)
+void book_add(struct book *b, struct book_change *c, const char *text, int64_t created_s)
 {
 	int64_t now_s = clock_unix_ms() / 1000;
 
+	if (created_s <= 0 || created_s > now_s)
+		created_s = now_s;
 	if (!canonical_text(c, text, now_s))
 		return;
 	if (b->nown >= OWN_MAX) {
@@ -409,7 +411,7 @@ void book_add(struct book *b, struct book_change *c, const char *text)
 		return;
 	}
 	c->book = b;
-	c->req = (struct db_request){ .op = DB_RULE_ADD, .created_s = now_s,
+	c->req = (struct db_request){ .op = DB_RULE_ADD, .created_s = created_s,
 		.text = c->text, .job.done = on_added };
 	give(b, c);
 }

@@ -36,7 +36,7 @@ struct book_change {
 	struct book *book;
 	char text[1100];
 };
-void book_add(struct book *b, struct book_change *c, const char *text);
+void book_add(struct book *b, struct book_change *c, const char *text, int64_t created_s);
 void book_remove(struct book *b, struct book_change *c, uint32_t id);
 void book_replace(struct book *b, struct book_change *c, uint32_t id, const char *text);
 

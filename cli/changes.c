@@ -55,13 +55,13 @@ static struct book_change *change_new(struct core *c, uint32_t seq)
 	return &ch->book;
 }
 
-void core_rule_add(void *ctx, const char *text, uint32_t seq)
+void core_rule_add(void *ctx, const char *text, int64_t created_s, uint32_t seq)
 {
 	struct core *c = ctx;
 	struct book_change *ch = change_new(c, seq);
 
 	if (ch)
-		book_add(c->book, ch, text);
+		book_add(c->book, ch, text, created_s);
 }
 
 void core_rule_remove(void *ctx, uint32_t id, uint32_t seq)

@@ -56,7 +56,7 @@ struct core {
 
 /* changes.c: what scupper-web asks to be changed; ctx is the core. The answer is given when
  * the kernel has it (serve.h says what each must do) */
-void core_rule_add(void *ctx, const char *text, uint32_t seq);
+void core_rule_add(void *ctx, const char *text, int64_t created_s, uint32_t seq);
 void core_rule_remove(void *ctx, uint32_t id, uint32_t seq);
 void core_rule_change(void *ctx, uint32_t id, const char *text, uint32_t seq);
 void core_filter(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);

@@ -351,7 +351,8 @@ static void take(struct serve *s, const struct link_any *m)
 	case LINK_RULE_ADD:
 		log_notice("user %u adds a rule: %s", m->u.rule_add.uid,
 			m->u.rule_add.text);
-		s->calls.rule_add(s->calls.ctx, m->u.rule_add.text, seq);
+		s->calls.rule_add(s->calls.ctx, m->u.rule_add.text,
+			m->u.rule_add.created_s, seq);
 		break;
 	case LINK_RULE_REMOVE:
 		log_notice("user %u removes rule %u", m->u.rule_remove.uid,

@@ -16,7 +16,7 @@ struct serve_calls {
 	void (*status)(void *ctx, struct link_status *out);
 	const struct ruleset *(*rules)(void *ctx);
 	/* done(token, r, id, error) once, now or later */
-	void (*rule_add)(void *ctx, const char *text, uint32_t seq);
+	void (*rule_add)(void *ctx, const char *text, int64_t created_s, uint32_t seq);
 	void (*rule_remove)(void *ctx, uint32_t id, uint32_t seq);
 	void (*rule_change)(void *ctx, uint32_t id, const char *text, uint32_t seq);
 	void (*filter)(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);

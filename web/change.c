@@ -19,7 +19,8 @@
 
 static void note(struct job *j)
 {
-	struct undo_entry e = { .id = j->id, .kind = j->kind };
+	struct undo_entry e = { .id = j->id, .kind = j->kind,
+		.created_s = j->created_s };
 
 	text_copy(e.before, sizeof(e.before), j->before);
 	text_copy(e.after, sizeof(e.after), j->after);
@@ -99,7 +100,7 @@ static bool send_change(struct job *j)
 		return job_ask(j, LINK_RULE_REMOVE,
 			&(struct link_rule_remove){ .id = j->id, .uid = uid });
 	if (j->kind == UNDO_ADDED) {
-		struct link_rule_add m = { .uid = uid };
+		struct link_rule_add m = { .uid = uid, .created_s = j->created_s };
 
 		text_copy(m.text, sizeof(m.text), j->after);
 		return job_ask(j, LINK_RULE_ADD, &m);
@@ -143,7 +144,8 @@ static bool switch_text(struct job *j)
 static void before_done(struct channel_call *call, const struct link_done *d)
 {
 	struct job *j = container_of(call, struct job, call);
-	const char *text, *source;
+	const char *text, *source, *created;
+	int64_t created_ms;
 	json_t *rule;
 
 	if (!d) {
@@ -158,8 +160,11 @@ static void before_done(struct channel_call *call, const struct link_done *d)
 	rule = job_rule(j, j->id);
 	text = json_string_value(json_object_get(rule, "text"));
 	source = json_string_value(json_object_get(rule, "source"));
+	created = json_string_value(json_object_get(rule, "created"));
 	if (text && source && strcmp(source, "own") == 0)
 		text_copy(j->before, sizeof(j->before), text);
+	if (created && text_time_read(created, &created_ms) == 0)
+		j->created_s = created_ms / 1000;
 	if (!j->before[0] && j->enable >= 0)
 		request_problem(j->rq, MHD_HTTP_NOT_FOUND, "no own rule has this number");
 	else if (still_as_seen(j, rule) && switch_text(j))
@@ -279,6 +284,7 @@ void api_undo(struct api *a, struct request *rq)
 	j->id = e.id;
 	j->kind = reverse[e.kind];
 	j->enable = -1;
+	j->created_s = e.created_s;
 	text_copy(j->before, sizeof(j->before), e.after);
 	text_copy(j->after, sizeof(j->after), e.before);
 	send_or_say(j);

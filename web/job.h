@@ -17,6 +17,7 @@ struct job {
 	uint32_t undo;          /* the number that undoes it */
 	enum undo_kind kind;    /* what is being done to the rule ... */
 	char before[LINK_RULE_TEXT_MAX], after[LINK_RULE_TEXT_MAX]; /* ... and its texts */
+	int64_t created_s;      /* of the rule that is taken away, or comes back; 0: none */
 	int8_t enable;          /* of a change: 1, 0, or -1: after is the new text */
 	struct link_explain explained;
 };

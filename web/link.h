@@ -51,6 +51,7 @@ struct link_hello {
 };
 
 struct link_rule_add {
+	int64_t created_s; /* a rule that was there before: its time goes on; 0: now */
 	char text[LINK_RULE_TEXT_MAX];
 	uint32_t uid; /* who asked, for the log */
 };

@@ -14,6 +14,7 @@ struct undo_entry {
 	uint32_t n;         /* 0: none */
 	uint32_t id;        /* of the rule */
 	enum undo_kind kind; /* what was done */
+	int64_t created_s;  /* UNDO_REMOVED: of what was removed */
 	char before[LINK_RULE_TEXT_MAX], after[LINK_RULE_TEXT_MAX];
 };
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Watching, pausing, blocking; and rules that are changed, switched off and undone."""
 
+import datetime
+import time
+
 import pytest
 from lab import zones
 from lab.process import wait_for
@@ -135,6 +138,8 @@ def test_undo_of_a_removal_keeps_text_and_lifetime(lab):
                     {"text": 'allow /usr/bin/curl .shop.test for 1h note "a off b"'})[1]
     gate.rule_rm(made["id"])
     assert not gets(gate, SHOP)
+    created = datetime.datetime.fromisoformat(made["created"].replace("Z", "+00:00"))
+    wait_for(lambda: time.time() > created.timestamp() + 1.1, "another second to begin")
     status, again = gate.api("undo/2", "POST", {})
     assert status == 201 and again["text"] == made["text"]
     assert again["expires"] == made["expires"] and again["expires"]
