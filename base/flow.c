@@ -33,6 +33,7 @@ const char *reason_text(enum reason r)
 		[REASON_FACTORY] = "factory",
 		[REASON_GONE] = "rule-removed",
 		[REASON_BLOCKED] = "blocked",
+		[REASON_CLAIM] = "claim",
 	};
 
 	return NAME_OF(names, r);

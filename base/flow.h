@@ -37,6 +37,7 @@ enum reason {
 	REASON_FACTORY,   /* a factory rule of the table */
 	REASON_GONE,      /* the rule that had opened it was removed */
 	REASON_BLOCKED,   /* everything is blocked for now */
+	REASON_CLAIM,     /* it named a host whose address this is not */
 };
 
 enum flow_state { FLOW_NEW, FLOW_LIVE, FLOW_DONE, FLOW_REFUSED };

@@ -195,6 +195,55 @@ static int read_cache_size(struct reader *r, const char *value)
 	return 0;
 }
 
+static int read_gate_port(struct reader *r, const char *value)
+{
+	char *end;
+	unsigned long v = strtoul(value, &end, 10);
+
+	if (*end || end == value || v >= 1024 || v == 53)
+		return -EINVAL;
+	r->c->gate_port = (uint16_t)v;
+	return 0;
+}
+
+static int read_peek(struct reader *r, const char *value)
+{
+	char *end;
+	unsigned long v = strtoul(value, &end, 10);
+
+	if (end == value)
+		return -EINVAL;
+	if (strcmp(end, "s") == 0 && v <= 10)
+		v *= 1000;
+	else if (strcmp(end, "ms") != 0)
+		return -EINVAL;
+	if (v > 10000)
+		return -EINVAL;
+	r->c->peek_ms = (unsigned)v;
+	return 0;
+}
+
+static int read_peek_ports(struct reader *r, const char *value)
+{
+	unsigned n = 0;
+
+	for (;;) {
+		char *end;
+		unsigned long v = strtoul(value, &end, 10);
+
+		if (end == value || v == 0 || v > 65535 || n == CONF_PEEK_PORTS_MAX)
+			return -EINVAL;
+		r->c->peek_ports[n++] = (uint16_t)v;
+		if (*end == 0)
+			break;
+		if (*end != ',')
+			return -EINVAL;
+		value = end + 1;
+	}
+	r->c->npeek_ports = n;
+	return 0;
+}
+
 static int read_country(struct reader *r, const char *value)
 {
 	return read_path(r->c->geo_country, value);
@@ -294,9 +343,9 @@ static const struct key keys[] = {
 	{ "resolver", "search", true, NULL, "" },
 	{ "resolver", "dnssec", false, NULL, "" },
 	{ "resolver", "varlink", false, NULL, "" },
-	{ "gate", "port", false, NULL, "" },
-	{ "gate", "peek", false, NULL, "" },
-	{ "gate", "peek-ports", false, NULL, "" },
+	{ "gate", "port", false, read_gate_port, "1 to 1023, or 0 for a free one" },
+	{ "gate", "peek", false, read_peek, "0ms to 10s" },
+	{ "gate", "peek-ports", false, read_peek_ports, "ports with commas, 8 at most" },
 	{ "gate", "held-net", false, NULL, "" },
 	{ "gate", "held-net6", false, NULL, "" },
 	{ "gate", "hold-dns", false, NULL, "" },
@@ -328,6 +377,9 @@ void conf_default(struct conf *out)
 		.default_in = VERDICT_ALLOW,
 		.log = LOG_INFO,
 		.cache_size = 32000000,
+		.peek_ms = 300,
+		.peek_ports = { 80, 443, 8080, 8443 },
+		.npeek_ports = 4,
 		.history_keep_s = 90 * 86400,
 		.history_max = 1000000000,
 		.group = "scupper",

@@ -14,6 +14,7 @@ enum {
 	CONF_PATH_MAX = 256,
 	CONF_LISTEN_MAX = 8,
 	CONF_UPSTREAMS_MAX = 8,
+	CONF_PEEK_PORTS_MAX = 8,
 	CONF_LINE_MAX = 1024,
 	CONF_TEXT_MAX = 1 << 20,
 };
@@ -46,6 +47,11 @@ struct conf {
 	unsigned nupstreams;
 	enum conf_refusal refusal;
 	uint64_t cache_size;
+	/* [gate] */
+	uint16_t gate_port;    /* 0: a free one below 1024 */
+	unsigned peek_ms;
+	uint16_t peek_ports[CONF_PEEK_PORTS_MAX];
+	unsigned npeek_ports;
 	/* [geo]: "": the usual places */
 	char geo_country[CONF_PATH_MAX], geo_city[CONF_PATH_MAX], geo_asn[CONF_PATH_MAX];
 	/* [history] */

@@ -116,10 +116,16 @@ static int open_table(struct core *c, const struct nft_element *prefill, size_t 
 		.closed = h->conf->closed,
 		.ipv6 = h->ipv6,
 		.dns_port = 53,
+		.gate_port = h->gate_port,
+		.npeek = h->conf->npeek_ports,
 		.log_refused = true,
 	};
 	char why[HELD_WHY_MAX] = "";
-	int r = nft_open(&c->loop, &conf, h->nft, prefill, n, why, sizeof(why), &c->nft);
+	int r;
+
+	for (unsigned i = 0; i < conf.npeek; i++)
+		conf.peek_ports[i] = h->conf->peek_ports[i];
+	r = nft_open(&c->loop, &conf, h->nft, prefill, n, why, sizeof(why), &c->nft);
 
 	if (r < 0)
 		log_error("the nft table cannot be set up: %s", why);
@@ -230,6 +236,7 @@ static int open_gate(struct core *c)
 		.counting = h->accounting,
 		.past = map_past(c),
 		.first_start = !h->after_fall,
+		.peek_ms = h->conf->peek_ms,
 	};
 	struct gate_parts parts = { .resolver = c->resolver, .who = h->who,
 		.basic = c->basic, .nft = c->nft, .diag = c->diag, .scope = h->conf->scope,
@@ -372,6 +379,9 @@ static int open_listeners(struct core *c)
 
 	if (r == 0)
 		r = listen_on(c, h->private6, gate_take_redirected);
+	for (unsigned i = 0; i < 2 && r == 0; i++)
+		if (h->gate[i] >= 0)
+			r = gate_listen(c->gate, h->gate[i]);
 	for (unsigned i = 0; r == 0 && i < h->nplain; i++)
 		r = listen_on(c, h->plain[i], gate_take_plain);
 	return r;

@@ -31,7 +31,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { LINK_BUFFER = 4 << 20, CONTROL_BACKLOG = 64 };
+enum {
+	LINK_BUFFER = 4 << 20,
+	CONTROL_BACKLOG = 64,
+	/* where the proxy's port is looked for: privileged, and nobody's by custom */
+	GATE_PORT_FIRST = 1021,
+	GATE_PORT_LAST = 1000,
+};
 
 static const char pins_root[] = "/sys/fs/bpf/scupper";
 
@@ -344,10 +350,61 @@ static int open_link(struct held *h)
 	return pipe2(h->ready, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/* The hooks guard the port, so it is chosen before they stand. Hooks of before, whose daemon
+ * we are not yet, refuse it: then it is ours. */
+static bool port_free(const struct held *h, uint16_t port)
+{
+	struct addr at = instance_listener(&h->instance, 4);
+	struct sockaddr_storage sa;
+	socklen_t len = (socklen_t)addr_to_sockaddr(&at, port, &sa);
+	auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && (bind(fd, (struct sockaddr *)&sa, len) == 0 || errno == EPERM);
+}
+
+static uint16_t gate_port_free(const struct held *h)
+{
+	uint16_t port = GATE_PORT_FIRST;
+
+	if (h->conf->gate_port)
+		return h->conf->gate_port;
+	while (port > GATE_PORT_LAST && !port_free(h, port))
+		port--;
+	return port;
+}
+
+static int open_gate_at(struct held *h, uint8_t family, int *out)
+{
+	struct addr at = instance_listener(&h->instance, family);
+	uint32_t mark = instance_mark(&h->instance, ACTOR_SELF);
+	int both[2];
+	int r = listener_sockets(&at, h->gate_port, mark, both);
+
+	if (r < 0)
+		return r;
+	close(both[0]); /* of UDP */
+	*out = both[1];
+	return 0;
+}
+
+static int open_gate(struct held *h, char *why, size_t why_max)
+{
+	int r = open_gate_at(h, 4, &h->gate[0]);
+
+	if (r == 0 && h->ipv6)
+		r = open_gate_at(h, 6, &h->gate[1]);
+	if (r < 0)
+		snprintf(why, why_max,
+			"the proxy cannot listen on port %u of its own loopback address: %s "
+			"(another can be given as port= in [gate])",
+			h->gate_port, strerror(-r));
+	return r;
+}
+
 /* BPF mode needs all of: cgroup2, BPF, nftables. Without one of them: basic mode, said. */
 static void open_kernel(struct held *h)
 {
-	static const uint16_t guarded[] = { 53 };
+	const uint16_t guarded[] = { 53, gate_port_free(h) };
 	uint16_t web[ARRAY_LEN(h->conf->web)];
 	const struct conf_at *places;
 	struct who_conf conf = {
@@ -364,6 +421,7 @@ static void open_kernel(struct held *h)
 
 	for (unsigned i = 0; i < conf.nbind_ports; i++)
 		web[i] = places[i].port;
+	h->gate_port = guarded[1];
 	h->nft = nft_socket(h->why, sizeof(h->why));
 	if (h->nft < 0)
 		return;
@@ -401,7 +459,9 @@ static int open_listeners(struct held *h, char *why, size_t why_max)
 			strerror(-r));
 		return r;
 	}
-	return open_plain(h, why, why_max);
+	if (h->who)
+		r = open_gate(h, why, why_max);
+	return r < 0 ? r : open_plain(h, why, why_max);
 }
 
 static void held_init(struct held *h, const struct conf *conf)
@@ -413,6 +473,7 @@ static void held_init(struct held *h, const struct conf *conf)
 	pair_init(h->private4);
 	pair_init(h->private6);
 	pair_init(h->ready);
+	pair_init(h->gate);
 	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
 		pair_init(h->plain[i]);
 }
@@ -472,6 +533,7 @@ void held_close(struct held *h, bool down)
 		acct_stop(&h->instance);
 	pair_close(h->private4);
 	pair_close(h->private6);
+	pair_close(h->gate);
 	pair_close(h->ready);
 	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
 		pair_close(h->plain[i]);

@@ -28,6 +28,8 @@ struct held {
 	int past;                  /* memory that outlives the core (gate.h), -1: none */
 	int nft;                   /* -1: basic mode */
 	int private4[2], private6[2];
+	uint16_t gate_port;        /* of the proxy, at the private listeners' addresses */
+	int gate[2];               /* its listeners, IPv4 and IPv6; -1 none */
 	int plain[CONF_LISTEN_MAX][2];
 	unsigned nplain;
 	int link_core, link_web;

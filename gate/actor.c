@@ -62,6 +62,20 @@ static void tell_factory(struct gate *g, struct batch *b, struct actor_state *a,
 	a->factory = want;
 }
 
+/* What is allowed whole need not meet the proxy, but where a name could still be denied. */
+static void tell_peek(struct batch *b, uint32_t actor, bool *told, bool want)
+{
+	struct nft_element el = { .set = NFT_PEEK, .actor = actor };
+
+	if (want == *told)
+		return;
+	if (want)
+		batch_put(b, &el);
+	else
+		batch_take(b, &el);
+	*told = want;
+}
+
 void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 {
 	struct actor_state *a = actor_of(g, p);
@@ -70,6 +84,8 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 
 	tell_map(b, NFT_ACTOR, p->actor, &a->out,
 		watch ? VERDICT_NONE : a->whole.out.verdict);
+	tell_peek(b, p->actor, &a->peek,
+		!watch && a->whole.out.verdict == VERDICT_ALLOW && a->whole.narrows);
 	tell_map(b, NFT_INBOUND, p->actor, &a->in,
 		watch ? VERDICT_NONE : a->whole.in.verdict);
 	tell_map(b, NFT_LOCAL_NO, p->actor, &a->local,
@@ -82,6 +98,7 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 void actor_untold(struct actor_state *a)
 {
 	a->out = a->in = a->local = VERDICT_NONE;
+	a->peek = false;
 	a->factory = 0;
 }
 
@@ -135,7 +152,7 @@ static void idle_gone(void *ctx, int r)
 	const struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
 
 	if (r >= 0 && (grant_of(i->g->book, i->actor) || a->out || a->in || a->local ||
-			      a->factory)) {
+			      a->peek || a->factory)) {
 		idle_take(i);
 		return;
 	}
@@ -173,6 +190,7 @@ static void idle_take(struct idle *i)
 	tell_map(i->b, NFT_ACTOR, i->actor, &a->out, VERDICT_NONE);
 	tell_map(i->b, NFT_INBOUND, i->actor, &a->in, VERDICT_NONE);
 	tell_map(i->b, NFT_LOCAL_NO, i->actor, &a->local, VERDICT_NONE);
+	tell_peek(i->b, i->actor, &a->peek, false);
 	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++) {
 		struct nft_element el = { .set = NFT_FACTORY, .actor = i->actor,
 			.factory = c };

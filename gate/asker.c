@@ -38,8 +38,10 @@ void asker_is(struct pass *p, const struct program *who, enum how how)
 	flow_begin(p->g, &p->f, FLOW_QUERY, who, how);
 	p->f.proto = p->q->tcp ? IPPROTO_TCP : IPPROTO_UDP;
 	p->f.qtype = p->q->q.type;
-	p->f.addr = listener_addr(p->q->listener);
-	p->f.port = 53;
+	if (!p->inner) {
+		p->f.addr = listener_addr(p->q->listener);
+		p->f.port = 53;
+	}
 	text_copy(p->f.name, sizeof(p->f.name), p->q->q.name);
 }
 

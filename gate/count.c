@@ -9,6 +9,7 @@
 #include "gate/internal.h"
 #include "base/clock.h"
 #include "base/macros.h"
+#include "gate/proxy.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -143,10 +144,19 @@ static void count_some(struct round *r)
 		r->g->calls.counts(r->g->calls.ctx, some, n, true);
 }
 
+static void count_met(void *ctx, const struct flow_count *c)
+{
+	struct gate *g = ctx;
+
+	g->calls.counts(g->calls.ctx, c, 1, true);
+}
+
 static void over(struct round *r, bool whole)
 {
 	r->g->counting = false;
 	live_round_over(r->g->live, whole);
+	if (whole)
+		proxy_counts(r->g->proxy, count_met, r->g);
 	if (whole)
 		r->g->calls.counts(r->g->calls.ctx, NULL, 0, false);
 	round_free(r);

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "gate/proxy.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -77,6 +78,8 @@ static void pass_unlink(struct pass *p)
 
 static void pass_free(struct pass *p)
 {
+	free(p->inner);
+	p->inner = NULL;
 	free(p->own);
 	p->own = NULL;
 	if (p->g->nspare == SPARE_MAX) {
@@ -144,6 +147,44 @@ void gate_take_plain(void *gate, struct dns_query *q)
 		asker_basic(p, asked);
 	else
 		plain(p);
+}
+
+int gate_ask(struct gate *g, const struct program *who, const char *name, uint16_t type,
+	void (*done)(void *ctx, bool ok, const struct addr *addrs, unsigned n), void *ctx,
+	struct inner **out)
+{
+	struct inner *i = calloc(1, sizeof(*i));
+	enum rcode rcode;
+	struct pass *p;
+	int n;
+
+	if (!i)
+		return -ENOMEM;
+	n = wire_query_write(name, type, 0, false, i->msg, sizeof(i->msg));
+	if (n < 0 || wire_query_read(i->msg, (size_t)n, &i->q.q, &rcode) < 0) {
+		free(i);
+		return -EINVAL;
+	}
+	i->q.msg = i->msg;
+	i->q.len = (size_t)n;
+	i->q.came_us = clock_boot_us();
+	p = pass_new(g, &i->q);
+	if (!p) {
+		free(i);
+		return -ENOBUFS;
+	}
+	i->done = done;
+	i->ctx = ctx;
+	p->inner = i;
+	*out = i;
+	asker_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
+	may_ask(p);
+	return 0;
+}
+
+void gate_ask_cancel(struct inner *i)
+{
+	i->done = NULL;
 }
 
 /* --- may ------------------------------------------------------------------------------ */
@@ -324,21 +365,39 @@ static void show_would(struct pass *p)
 		pass_decided(p, &p->would);
 }
 
-static void finish(struct pass *p)
+static void reply(struct pass *p)
 {
 	uint8_t *out = p->g->reply;
-	int n;
+	int n = pass_reply(p, out, sizeof(p->g->reply));
 
+	if (n > 0) {
+		p->f.rcode = (uint16_t)(out[3] & 15);
+		query_reply(p->q, out, (size_t)n);
+	} else {
+		query_drop(p->q);
+	}
+}
+
+static void answer_inner(struct pass *p)
+{
+	struct inner *i = p->inner;
+	bool ok = p->f.verdict == VERDICT_ALLOW && p->f.reason != REASON_UPSTREAM &&
+		  p->f.reason != REASON_KERNEL;
+
+	if (i->done)
+		i->done(i->ctx, ok, p->open, ok ? p->nopen : 0);
+	i->done = NULL;
+}
+
+static void finish(struct pass *p)
+{
 	if (!p->done) {
 		p->done = true;
 		pass_unlink(p);
-		n = pass_reply(p, out, sizeof(p->g->reply));
-		if (n > 0) {
-			p->f.rcode = (uint16_t)(out[3] & 15);
-			query_reply(p->q, out, (size_t)n);
-		} else {
-			query_drop(p->q);
-		}
+		if (p->inner)
+			answer_inner(p);
+		else
+			reply(p);
 		p->g->stats.denied += p->f.verdict == VERDICT_DENY;
 		show_would(p);
 		p->f.end_ms = clock_unix_ms();
@@ -372,7 +431,10 @@ static void on_sweep(uv_timer_t *timer)
 		p->f.reason = p->waiting && p->answer ? REASON_KERNEL : REASON_UPSTREAM;
 		finish(p);
 	}
-	grant_expire(g->book, now);
+	if (now >= g->expire_ms) {
+		grant_expire(g->book, now);
+		g->expire_ms = now + EXPIRE_EACH_MS;
+	}
 }
 
 void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
@@ -427,6 +489,13 @@ static void free_handle(uv_handle_t *h)
 	free(h);
 }
 
+int gate_listen(struct gate *g, int fd)
+{
+	int r = g->proxy ? 0 : proxy_open(g, &g->proxy);
+
+	return r < 0 ? r : proxy_listen(g->proxy, fd);
+}
+
 int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 	const struct gate_parts *parts, const struct gate_calls *calls, struct gate **out)
 {
@@ -469,6 +538,7 @@ void gate_close(struct gate *g)
 
 	if (!g)
 		return;
+	proxy_close(g->proxy);
 	if (g->sweep)
 		uv_close((uv_handle_t *)g->sweep, free_handle);
 	if (g->idle)
@@ -494,5 +564,5 @@ void gate_close(struct gate *g)
 void gate_stats(const struct gate *g, struct gate_stats *out)
 {
 	*out = g->stats;
-	out->grants = grant_count(g->book);
+	out->grants = grant_count(g->book, clock_boot_ms());
 }

@@ -45,6 +45,8 @@ struct gate_conf {
 	void *past;           /* GATE_PAST_SIZE bytes that outlive this core, zeroed at the very
 			       * first: connections keep their ids by it; NULL: they do not */
 	bool first_start;     /* what only the default would deny may go on */
+	unsigned peek_ms;     /* how long a met connection's client may stay silent before its
+			       * address decides */
 };
 
 struct gate_parts {
@@ -89,6 +91,10 @@ void gate_after(struct gate *g, void (*done)(void *ctx, int r), void *ctx);
 /* listener_take for both listeners: redirected (private) and plain */
 void gate_take_redirected(void *gate, struct dns_query *q);
 void gate_take_plain(void *gate, struct dns_query *q);
+
+/* a listening socket to which the table redirects TCP that no set admits (gate/proxy.c);
+ * it stays the caller's */
+int gate_listen(struct gate *g, int fd);
 
 /* news of the other parts, to be called by whoever opened them */
 void gate_actor_new(void *gate, const struct program *p);

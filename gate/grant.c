@@ -309,6 +309,9 @@ void grant_expire(struct grant_book *b, int64_t now_ms)
 		n = n->newer;
 		if (g->expires_ms > now_ms)
 			continue;
+		g->in_kernel = false;
+		if (g->expires_ms + GRANT_REMEMBER_MS > now_ms)
+			continue;
 		grant_remove(b, g);
 		grant_discard(g);
 	}
@@ -344,9 +347,13 @@ bool grant_of(const struct grant_book *b, uint32_t actor)
 	return b->of[actor & ACTOR_MASK].n > 0;
 }
 
-size_t grant_count(const struct grant_book *b)
+size_t grant_count(struct grant_book *b, int64_t now_ms)
 {
-	return b->table.count;
+	size_t n = 0;
+
+	for (struct table_node *t = b->table.oldest; t; t = t->newer)
+		n += container_of(t, struct grant, node)->expires_ms > now_ms;
+	return n;
 }
 
 void grant_element(const struct grant_book *b, const struct grant *g, unsigned i,

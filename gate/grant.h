@@ -22,6 +22,9 @@ enum {
 	GRANT_ELEMENTS_MAX = 40,   /* of one grant: the whole address, or 16 ports of both */
 	GRANT_LEAST_MS = 300000,   /* timeout = max(TTL, 5 min) */
 	GRANT_NEAR_MS = 150000,    /* closer to its end than this: asserted again */
+	/* after its end: programs go on using addresses long after their answers' time, and the
+	 * proxy then knows whose they were */
+	GRANT_REMEMBER_MS = 24 * 3600 * 1000,
 };
 
 /* which elements one address needs */
@@ -71,7 +74,8 @@ struct grant *grant_get(struct grant_book *b, uint32_t actor, const struct addr 
 void grant_use(struct grant_book *b, struct grant *g);
 void grant_remove(struct grant_book *b, struct grant *g); /* out of the book, not freed */
 void grant_discard(struct grant *g);
-/* grants whose time is over leave the book (the kernel forgot them by itself) */
+/* grants whose time is over are out of the kernel (it forgot them by itself), and leave the
+ * book when it need not remember them any longer */
 void grant_expire(struct grant_book *b, int64_t now_ms);
 void grant_each(struct grant_book *b, void (*each)(void *ctx, struct grant *g), void *ctx);
 /* safe against removal of the grant that each() is given */
@@ -79,7 +83,7 @@ void grant_each_of(struct grant_book *b, uint32_t actor,
 	void (*each)(void *ctx, struct grant *g), void *ctx);
 /* does this number have any grant? */
 bool grant_of(const struct grant_book *b, uint32_t actor);
-size_t grant_count(const struct grant_book *b);
+size_t grant_count(struct grant_book *b, int64_t now_ms); /* those whose time is not over */
 
 /* does another grant in the kernel want this element of g too? g may be out of the book */
 bool grant_shared(const struct grant_book *b, const struct grant *g, unsigned i);

@@ -19,6 +19,7 @@ enum {
 	EVENTS_BURST = 4000,       /* of one actor, then EVENTS_PER_S */
 	EVENTS_PER_S = 200,
 	SLICE_US = 1000,           /* a turn of the loop for long work; over by one step */
+	EXPIRE_EACH_MS = 5000,
 	CUT_WORDS = 16,            /* records of an answer that can be cut */
 };
 
@@ -28,6 +29,7 @@ struct actor_state {
 	struct whole whole;
 	uint64_t generation;      /* of the rules that whole was computed from */
 	uint8_t out, in, local;   /* what the kernel was told: enum verdict, NONE nothing */
+	bool peek;                /* likewise: NFT_PEEK */
 	uint8_t factory;          /* bit per enum nft_factory */
 	uint64_t told;            /* the batch that told it last */
 	int64_t events_ms;        /* when tokens was right */
@@ -55,10 +57,12 @@ struct gate {
 	struct pass *oldest, *newest, *spare;
 	size_t npasses, nspare;
 	struct live_book *live;
+	struct proxy *proxy;      /* NULL until gate_listen() */
 	bool counting;            /* conntrack is being read for counters */
 	struct slice *slices, **last_slice;
 	uv_idle_t *idle;          /* runs while slices wait */
 	uv_timer_t *sweep;
+	int64_t expire_ms;        /* when the book is gone through next */
 	uint64_t next_flow;
 	uint64_t sent, acked;     /* batches given to the kernel's thread, and answered: they
 				   * keep their order */
@@ -126,6 +130,19 @@ struct slice {
 };
 void slice_start(struct gate *g, struct slice *s); /* the first piece at once */
 void slice_drop_all(struct gate *g);
+
+/* What a rule allows of an address that was met is opened for the next try: all of it, or
+ * the one port. */
+void open_met(struct gate *g, const struct program *p, const struct flow *f);
+
+/* Asks for a name as this program, all of gate.c's way: it is judged, put into the kernel's
+ * sets and told like any query of its own. done is called once, perhaps before it returns:
+ * ok, and the addresses that are open now. -ENOMEM, -ENOBUFS */
+struct inner;
+int gate_ask(struct gate *g, const struct program *who, const char *name, uint16_t type,
+	void (*done)(void *ctx, bool ok, const struct addr *addrs, unsigned n), void *ctx,
+	struct inner **out);
+void gate_ask_cancel(struct inner *i); /* done is not called any more */
 
 void review(struct gate *g);
 

@@ -257,7 +257,7 @@ void gate_conntrack(void *gate, const struct ct_flow *c)
 
 /* A rule allows what was just refused: a literal address, or one port of a stretch that was
  * too long to open whole. It is opened for the program's next try. */
-static void open_met(struct gate *g, const struct program *p, const struct flow *f)
+void open_met(struct gate *g, const struct program *p, const struct flow *f)
 {
 	struct target to = { .name = f->name[0] ? f->name : NULL, .addr = &f->addr,
 		.dir = FLOW_OUT, .local_name = rules_local_name(f->name) };

@@ -22,6 +22,7 @@ struct pass {
 	int64_t deadline_ms, came_us;
 	uint64_t start;            /* of the process: f.pid alone may be another's by now */
 	struct own_program *own;
+	struct inner *inner;       /* asked by the gate itself for a program */
 	uint32_t actor;
 	uint64_t serial;
 	uint64_t generation;       /* the rules it was judged by */
@@ -46,6 +47,15 @@ struct pass {
 	/* to here */
 	struct addr open[OPEN_MAX]; /* what it was about to open; more in gate->open */
 	uint8_t local[LOCAL_REPLY_MAX];
+};
+
+/* a question of our own for a program (gate_ask): a query without a socket */
+enum { INNER_QUERY_MAX = 12 + HOST_WIRE_MAX + 4 + 11 };
+struct inner {
+	struct dns_query q;
+	uint8_t msg[INNER_QUERY_MAX];
+	void (*done)(void *ctx, bool ok, const struct addr *addrs, unsigned n); /* NULL: cancelled */
+	void *ctx;
 };
 
 void pass_clear(struct pass *p);

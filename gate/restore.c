@@ -48,6 +48,9 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 		case NFT_INBOUND:
 			a->in = verdict;
 			break;
+		case NFT_PEEK:
+			a->peek = true;
+			break;
 		case NFT_LOCAL_NO:
 			a->local = VERDICT_DENY;
 			break;
@@ -110,6 +113,8 @@ static void list_actor(struct list *l, uint32_t actor)
 	if (a->in)
 		list_add(l, &(struct nft_element){ .set = NFT_INBOUND, .actor = actor,
 				    .accept = a->in == VERDICT_ALLOW });
+	if (a->peek)
+		list_add(l, &(struct nft_element){ .set = NFT_PEEK, .actor = actor });
 	if (a->local)
 		list_add(l, &(struct nft_element){ .set = NFT_LOCAL_NO, .actor = actor });
 	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++)

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/macros.h"
+#include "gate/proxy.h"
 #include "who/diag.h"
 
 #include <errno.h>
@@ -94,6 +95,8 @@ static void review_grant(void *ctx, struct grant *gr)
 		grant_discard(gr);
 		return;
 	}
+	if (gr->expires_ms <= v->now_ms)
+		return; /* only remembered */
 	keep_met(v, p, gr, &to, &want);
 	gr->rule = grant_decision(&verdicts)->rule;
 	if (grant_same_shape(&gr->shape, &want) && (gr->in_kernel || whole_allows(g, p)))
@@ -292,4 +295,5 @@ void review(struct gate *g)
 	who_each_actor(g->parts.who, tell_actor, v);
 	grant_each(g->book, review_grant, v);
 	batch_send(v->b, taken, v);
+	proxy_review(g->proxy);
 }

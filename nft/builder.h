@@ -88,6 +88,7 @@ void if_from_port(struct builder *b, uint16_t port);
 void if_icmp(struct builder *b, uint8_t first, uint8_t last); /* type; checks the protocol */
 void if_icmp6(struct builder *b, uint8_t first, uint8_t last);
 void if_hoplimit(struct builder *b, uint8_t hops);
+void if_syn(struct builder *b); /* the first of a TCP connection; checks the protocol */
 void if_rst(struct builder *b);
 /* sets: the key is put together from the packet as the set's definition says */
 void if_in_set(struct builder *b, enum set_id id);

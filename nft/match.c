@@ -16,7 +16,10 @@ enum {
 	LO = 1, /* the loopback device's index, in every network namespace */
 	CT_INVALID = 1, /* the kernel's NF_CT_STATE_INVALID_BIT */
 	CT_NEW = 8,     /* NF_CT_STATE_BIT(IP_CT_NEW) */
-	RST = 4,        /* of byte 13 of a TCP header */
+	FIN = 1,        /* of byte 13 of a TCP header */
+	SYN = 2,
+	RST = 4,
+	ACK = 16,
 };
 
 static void compare(struct builder *b, uint32_t op, const void *v, uint32_t len)
@@ -277,14 +280,24 @@ void if_hoplimit(struct builder *b, uint8_t hops)
 	equal8(b, hops);
 }
 
-void if_rst(struct builder *b)
+static void if_flags(struct builder *b, uint8_t mask, uint8_t flags)
 {
-	const uint8_t rst = RST, none = 0;
+	const uint8_t none = 0;
 
 	if_proto(b, IPPROTO_TCP);
 	load_bytes(b, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, R0);
-	load_bits(b, R0, &rst, &none, 1);
-	equal8(b, rst);
+	load_bits(b, R0, &mask, &none, 1);
+	equal8(b, flags);
+}
+
+void if_syn(struct builder *b)
+{
+	if_flags(b, FIN | SYN | RST | ACK, SYN);
+}
+
+void if_rst(struct builder *b)
+{
+	if_flags(b, RST, RST);
 }
 
 static void lookup(struct builder *b, enum set_id id, bool inverted)

@@ -13,13 +13,19 @@
 
 struct nft;
 
+enum { NFT_PEEK_MAX = 8 };
+
 struct nft_conf {
 	const struct instance *instance;
-	bool default_allow;   /* what no set admits: accepted (allow) or refused (deny) */
+	bool default_allow;   /* what no set admits and the proxy cannot meet: accepted (allow)
+			       * or refused (deny) */
 	bool default_in_allow;
 	bool closed;          /* when-down=closed: persist flag, where the kernel has it */
 	bool ipv6;            /* listeners and redirects for IPv6 too */
 	uint16_t dns_port;    /* of the private listeners */
+	uint16_t gate_port;   /* likewise, of the proxy; 0: TCP that no set admits is refused */
+	uint16_t peek_ports[NFT_PEEK_MAX]; /* of what NFT_PEEK sends there */
+	unsigned npeek;
 	/* NFLOG to instance_log_group, prefix one of: rate (too many new flows), listener, dns,
 	 * block, refuse, local, actor, default, inbound, reply (to another's flow). The packet's mark
 	 * says whose, in input too (the listening program's). At most 20 a second per actor. */
@@ -42,6 +48,7 @@ enum nft_set {
 	NFT_ACTOR,       /* actor : accept or refuse, everything going out (not local) */
 	NFT_INBOUND,     /* actor : accept or refuse. In both a put replaces the other verdict,
 			  * and a take takes whichever stands */
+	NFT_PEEK,        /* actor: its TCP to peek_ports meets the proxy before NFT_ACTOR counts */
 	NFT_LOCAL_NO,    /* actor: no local destinations */
 	NFT_FACTORY,     /* actor . class: which factory rules it may use (enum nft_factory) */
 	NFT_EXEMPT_DNS,  /* actor: its DNS is not redirected */

@@ -51,6 +51,7 @@ const struct set_def set_defs[SET_COUNT] = {
 	[SET_ACTOR_REFUSE] = ACTOR_SET(NFT_ACTOR, "actor_refuse", false),
 	[SET_INBOUND_PASS] = ACTOR_SET(NFT_INBOUND, "inbound_pass", true),
 	[SET_INBOUND_REFUSE] = ACTOR_SET(NFT_INBOUND, "inbound_refuse", false),
+	[SET_ACTOR_PEEK] = ACTOR_SET(NFT_PEEK, "actor_peek", false),
 	[SET_LOCAL_NO] = ACTOR_SET(NFT_LOCAL_NO, "local_no", false),
 	[SET_FACTORY] = { "factory", NFT_FACTORY, 0, false, false, false, 0, 4 * ACTORS_MAX,
 		KEY2(TYPE_MARK, TYPE_MARK), 8 },

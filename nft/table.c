@@ -9,7 +9,8 @@
  *
  * raw:         each actor has a conntrack zone of its own, so that no flow can be mistaken
  *              for another program's that drew the same ports.
- * nat output:  queries to port 53 go to our private listener, whatever server they meant.
+ * nat output:  queries to port 53 go to our private listener, whatever server they meant;
+ *              TCP that no set admits goes to the proxy.
  * output:      stamp; guards of the listeners; `ours` decides.
  * nat post:    what goes to our listener gets a source address that says whose it is.
  * postrouting: nothing of our inner addresses leaves the machine; the stamp again, as other
@@ -31,6 +32,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	RAW = -300,
@@ -125,7 +127,41 @@ static void chain_nat(struct builder *b)
 		redirect(b, 6, IPPROTO_UDP);
 		redirect(b, 6, IPPROTO_TCP);
 	}
-	/* SYNs and datagrams that no set admits go to the gate and its sink from here */
+	if (b->conf->gate_port)
+		RULE(b, if_syn(b), do_jump(b, "nat_gate"));
+}
+
+static void ours_sets(struct builder *b, enum set_id first, void (*end)(struct builder *b));
+
+static void to_gate(struct builder *b, uint8_t family)
+{
+	struct addr to = listener(b, family);
+
+	RULE(b, family == 4 ? if_v4(b) : if_v6(b), do_ct_mark_actor(b),
+		do_redirect(b, &to, b->conf->gate_port));
+}
+
+/* TCP that `ours` would neither accept nor refuse for sure meets the proxy. What returns
+ * from here is left to `ours`. */
+static void chains_nat_gate(struct builder *b)
+{
+	chain_at(b, "nat_gate");
+	ours_sets(b, SET_PASS4, do_return);
+	RULE(b, if_on(b, SET_PAUSED), do_return(b));
+	RULE(b, if_on(b, SET_BLOCKED), do_return(b));
+	RULE(b, if_to_type(b, RTN_LOCAL), do_return(b));
+	ours_sets(b, SET_REFUSE4, do_return);
+	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_return(b));
+	RULE(b, if_in_set(b, SET_ACTOR_PEEK), do_jump(b, "nat_peek"));
+	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_return(b));
+	RULE(b, do_goto(b, "nat_met"));
+	chain_at(b, "nat_peek");
+	for (unsigned i = 0; i < b->conf->npeek; i++)
+		RULE(b, if_to_port(b, b->conf->peek_ports[i]), do_goto(b, "nat_met"));
+	chain_at(b, "nat_met");
+	to_gate(b, 4);
+	if (b->conf->ipv6)
+		to_gate(b, 6);
 }
 
 /* What leaves from a listener's address: by us, and in answer to a client's flow. */
@@ -177,6 +213,10 @@ static void redirected(struct builder *b, uint8_t family)
 
 	RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
 		if_to_port(b, b->conf->dns_port), do_goto(b, "mine"));
+	if (b->conf->gate_port)
+		RULE(b, if_to(b, &to, addr_bits(&to)),
+			if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT), if_proto(b, IPPROTO_TCP),
+			if_to_port(b, b->conf->gate_port), do_goto(b, "mine"));
 }
 
 /* our listeners and the numbers' addresses, of every instance */
@@ -190,14 +230,24 @@ static void ours_inner(struct builder *b)
 	RULE(b, if_to(b, &v6, 48), do_goto(b, "no_listener"));
 }
 
-static void ours_sets(struct builder *b, enum set_id first, const char *to)
+static void go_admit(struct builder *b)
 {
-	RULE(b, if_in_set(b, first), do_goto(b, to));         /* v4 */
-	RULE(b, if_in_set(b, first + 1), do_goto(b, to));     /* v6 */
-	RULE(b, if_in_set(b, first + 2), do_goto(b, to));     /* v4 with protocol and port */
-	RULE(b, if_in_set(b, first + 3), do_goto(b, to));     /* v6 likewise */
-	RULE(b, if_in_set_any_port(b, first + 2), do_goto(b, to)); /* every port of it */
-	RULE(b, if_in_set_any_port(b, first + 3), do_goto(b, to));
+	do_goto(b, "admit");
+}
+
+static void go_refuse(struct builder *b)
+{
+	do_goto(b, "no_refuse");
+}
+
+static void ours_sets(struct builder *b, enum set_id first, void (*end)(struct builder *b))
+{
+	RULE(b, if_in_set(b, first), end(b));         /* v4 */
+	RULE(b, if_in_set(b, first + 1), end(b));     /* v6 */
+	RULE(b, if_in_set(b, first + 2), end(b));     /* v4 with protocol and port */
+	RULE(b, if_in_set(b, first + 3), end(b));     /* v6 likewise */
+	RULE(b, if_in_set_any_port(b, first + 2), end(b)); /* every port of it */
+	RULE(b, if_in_set_any_port(b, first + 3), end(b));
 }
 
 static void chain_ours(struct builder *b)
@@ -219,13 +269,13 @@ static void chain_ours(struct builder *b)
 		do_goto(b, "no_dns"));
 	RULE(b, if_proto(b, IPPROTO_TCP), if_to_port(b, DNS), if_not_in_set(b, SET_EXEMPT_DNS),
 		do_goto(b, "no_dns"));
-	ours_sets(b, SET_REFUSE4, "no_refuse");
+	ours_sets(b, SET_REFUSE4, go_refuse);
 	RULE(b, if_to_type(b, RTN_LOCAL), if_in_set(b, SET_LOCAL_NO), do_goto(b, "no_local"));
 	RULE(b, if_to_type(b, RTN_LOCAL), do_goto(b, "admit"));
 	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_goto(b, "no_actor"));
 	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_goto(b, "admit"));
 	/* endpoints of kernel tunnels pass here: the inner packet has been judged */
-	ours_sets(b, SET_PASS4, "admit");
+	ours_sets(b, SET_PASS4, go_admit);
 	RULE(b, do_jump(b, "factory"));
 	/* sockets bound to a device, and undecided other protocols, are held here */
 	RULE(b, do_goto(b, b->conf->default_allow ? "admit" : "no_default"));
@@ -447,7 +497,7 @@ static void chains_make(struct builder *b)
 		{ "post", { "filter", NF_INET_POST_ROUTING, LAST } },
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
 	};
-	static const char *const plain[] = { "nat_ours", "ours", "self", "mine", "admit",
+	static const char *const plain[] = { "nat_ours", "nat_gate", "nat_peek", "nat_met", "ours", "self", "mine", "admit",
 		"factory", "no", "back", "in_listener", "in_ours", "in_admit", "blocked",
 		"in_blocked" };
 
@@ -462,10 +512,15 @@ static void chains_make(struct builder *b)
 void table_comment(const struct nft_conf *c, char out[static TABLE_COMMENT_MAX])
 {
 	snprintf(out, TABLE_COMMENT_MAX,
-		"scupper layout %d default %s in %s ipv6 %d dns %u log %d closed %d",
+		"scupper layout %d default %s in %s ipv6 %d dns %u gate %u log %d closed %d",
 		TABLE_LAYOUT, c->default_allow ? "allow" : "deny",
-		c->default_in_allow ? "allow" : "deny", c->ipv6, c->dns_port, c->log_refused,
-		c->closed);
+		c->default_in_allow ? "allow" : "deny", c->ipv6, c->dns_port, c->gate_port,
+		c->log_refused, c->closed);
+	for (unsigned i = 0; i < c->npeek; i++) {
+		size_t n = strlen(out);
+
+		snprintf(out + n, TABLE_COMMENT_MAX - n, " %u", c->peek_ports[i]);
+	}
 }
 
 void table_build(struct builder *b, struct batch *batch, const struct nft_conf *conf)
@@ -483,6 +538,8 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	chains_make(b);
 	chain_raw(b);
 	chain_nat(b);
+	if (conf->gate_port)
+		chains_nat_gate(b);
 	chain_out(b);
 	chain_ours(b);
 	chain_self(b);

@@ -6,11 +6,11 @@
 #include "nft/builder.h"
 
 enum {
-	TABLE_LAYOUT = 3, /* counts up whenever sets or chains change */
-	TABLE_COMMENT_MAX = 96,
+	TABLE_LAYOUT = 4, /* counts up whenever sets or chains change */
+	TABLE_COMMENT_MAX = 160,
 };
 
-/* "scupper layout 1 default deny in allow ipv6 1 dns 53 log 1 closed 1": equal text,
+/* "scupper layout 1 default deny in allow ipv6 1 dns 53 gate 1021 log 1 closed 1 80 443": equal text,
  * equal chains and flags */
 void table_comment(const struct nft_conf *conf, char out[static TABLE_COMMENT_MAX]);
 /* sets, pairs, chains and rules of a table that the batch has just made; the builder is

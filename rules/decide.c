@@ -229,6 +229,11 @@ void decide_default(const struct ruleset *rs, const struct program *who,
 	*out = d;
 }
 
+static bool narrows(const struct query *q, const struct rule *r)
+{
+	return r->named && r->action != VERDICT_ALLOW && concerns(q, r, FLOW_OUT);
+}
+
 void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t now_s,
 	struct whole *out)
 {
@@ -240,6 +245,7 @@ void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t 
 	out->out = whole_dir(rs, who, FLOW_OUT, now_s, fallback(rs, FLOW_OUT));
 	out->in = whole_dir(rs, who, FLOW_IN, now_s, in);
 	out->local = whole_zone(&q, ZONE_LOCALHOST, fallback(rs, FLOW_OUT));
+	out->narrows = first_of(&q, PART_CLASS, narrows, NO_RANK) != NO_RANK;
 }
 
 static bool overlap(const struct what *a, const struct what *b)

@@ -137,9 +137,11 @@ void ruleset_ports(const struct ruleset *rs, const struct program *who,
  * to (or from) other machines, names apart. ALLOW: no address or port without a name
  * could be denied or asked. DENY: nothing could be allowed or asked, by name neither.
  * Else UNDECIDED. local: the same for this machine's own addresses (the loopback
- * factory rule). */
+ * factory rule). narrows: some name is denied or asked, so what a connection says of
+ * itself is worth hearing, whatever out says. */
 struct whole {
 	struct decision out, in, local;
+	bool narrows;
 };
 void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t now_s,
 	struct whole *out);

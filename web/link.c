@@ -78,7 +78,7 @@ static bool flow_good(const struct flow *f)
 {
 	bool enums = f->how <= HOW_SELF && f->kind <= FLOW_CONN && f->dir <= FLOW_IN &&
 		f->state <= FLOW_REFUSED && f->verdict <= VERDICT_UNDECIDED &&
-		f->reason <= REASON_BLOCKED;
+		f->reason <= REASON_CLAIM;
 
 	if (!enums || f->cached > 1 || f->nanswers > FLOW_ANSWERS_MAX)
 		return false;

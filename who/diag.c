@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,6 +175,16 @@ int diag_count(struct diag *d, const struct diag_tuple *t, struct diag_traffic *
 		return -ENODATA;
 	*out = got.traffic;
 	return 0;
+}
+
+int diag_count_own(int fd, uint8_t family, struct diag_traffic *out)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return -errno;
+	return sockdiag_traffic(&info, len, family, out) ? 0 : -ENODATA;
 }
 
 bool diag_listens(struct diag *d, const struct addr *at, uint16_t port)

@@ -42,6 +42,8 @@ void diag_close(struct diag *d); /* NULL is fine */
 int diag_find(struct diag *d, const struct diag_tuple *t, struct diag_socket *out);
 /* of a TCP connection, as diag_find; -ENODATA: the kernel does not say (before Linux 4.2) */
 int diag_count(struct diag *d, const struct diag_tuple *t, struct diag_traffic *out);
+/* of an own socket (TCP_INFO) */
+int diag_count_own(int fd, uint8_t family, struct diag_traffic *out);
 /* does anybody listen (TCP) where a connection to this address and port would end? */
 bool diag_listens(struct diag *d, const struct addr *at, uint16_t port);
 /* pid that has the socket inode open: tgid, or -ENOENT. prefer: looked at first, or 0.

@@ -33,27 +33,34 @@ static struct addr addr_of(uint8_t family, const __be32 words[4])
 
 /* Fields are only ever added at the end: a short one is of an older kernel. Without bytes_sent
  * (before 4.19) what was acknowledged stands for it. */
-static void read_tcp_info(struct cur *value, struct sockdiag_reply *r)
+bool sockdiag_traffic(const void *info, size_t len, uint8_t family, struct diag_traffic *out)
 {
 	enum { IP4 = 20, IP6 = 40, TCP = 20, TIMESTAMPS = 12 };
-	size_t has = cur_left(value), takes = MIN(has, sizeof(struct tcp_info));
 	struct tcp_info i = { 0 };
 	uint64_t head;
 
-	take(value, &i, takes);
-	if (value->bad || has < offsetof(struct tcp_info, tcpi_segs_in) + sizeof(i.tcpi_segs_in))
-		return;
-	if (has < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(i.tcpi_bytes_sent))
+	memcpy(&i, info, MIN(len, sizeof(i)));
+	if (len < offsetof(struct tcp_info, tcpi_segs_in) + sizeof(i.tcpi_segs_in))
+		return false;
+	if (len < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(i.tcpi_bytes_sent))
 		i.tcpi_bytes_sent = i.tcpi_bytes_acked;
-	head = (r->tuple.local.family == 4 ? IP4 : IP6) + TCP +
+	head = (family == 4 ? IP4 : IP6) + TCP +
 		(i.tcpi_options & TCPI_OPT_TIMESTAMPS ? TIMESTAMPS : 0);
-	r->has_traffic = true;
-	r->traffic = (struct diag_traffic){
+	*out = (struct diag_traffic){
 		.rx = i.tcpi_bytes_received + i.tcpi_segs_in * head,
 		.tx = i.tcpi_bytes_sent + i.tcpi_segs_out * head,
 		.rx_packets = i.tcpi_segs_in,
 		.tx_packets = i.tcpi_segs_out,
 	};
+	return true;
+}
+
+static void read_tcp_info(struct cur *value, struct sockdiag_reply *r)
+{
+	size_t n = cur_left(value);
+	const uint8_t *info = cur_take(value, n);
+
+	r->has_traffic = info && sockdiag_traffic(info, n, r->tuple.local.family, &r->traffic);
 }
 
 static void read_attribute(struct cur *value, uint16_t type, struct sockdiag_reply *r)

@@ -57,6 +57,9 @@ int sockdiag_find(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
 int sockdiag_count(uint8_t out[static SOCKDIAG_REQUEST_MAX], uint32_t seq,
 	const struct diag_tuple *t);
 
+/* what a struct tcp_info of len bytes says; false: it is too old a kernel's */
+bool sockdiag_traffic(const void *info, size_t len, uint8_t family, struct diag_traffic *out);
+
 struct sockdiag_filter {
 	uint8_t family, proto;
 	uint32_t states;       /* bits */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * connectlat.c - how long a TCP connect takes.
  *   connectlat serve PORT                       accepts on every address and holds
- *   connectlat [-c COUNT] [-h HOLD] HOST PORT   COUNT connects one after another, while
- *                                               HOLD others are kept open
+ *   connectlat [-c COUNT] [-h HOLD] [-q] HOST PORT
+ *                                               COUNT connects one after another, while
+ *                                               HOLD others are kept open; -q: each asks for
+ *                                               / by HTTP, and its time is until the answer
  * HOST is looked up once, as any program does. Connections end by RST: no TIME_WAIT uses
  * up the ports. */
 #include "figures.h"
@@ -83,6 +85,15 @@ static int connect_to(const struct addrinfo *to, int64_t *took_ns)
 	return fd;
 }
 
+static int ask(int fd)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: www.shop.test\r\n\r\n";
+	char answer[4096];
+
+	return send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0 ||
+		recv(fd, answer, sizeof(answer), 0) <= 0 ? -1 : 0;
+}
+
 static void hold(const struct addrinfo *to, long n)
 {
 	int64_t took_ns;
@@ -98,35 +109,40 @@ int main(int argc, char **argv)
 	long count = 2000, held = 0, failed = 0;
 	struct addrinfo *to;
 	struct figures f;
+	bool asks = false;
 	int opt, r;
 
 	many_files();
 	if (argc == 3 && strcmp(argv[1], "serve") == 0)
 		serve((uint16_t)number(argv[2], 65535));
-	while ((opt = getopt(argc, argv, "c:h:")) != -1) {
+	while ((opt = getopt(argc, argv, "c:h:q")) != -1) {
 		if (opt == 'c')
 			count = number(optarg, COUNT_MAX);
 		else if (opt == 'h')
 			held = number(optarg, HOLD_MAX);
+		else if (opt == 'q')
+			asks = true;
 		else
 			return 2;
 	}
 	if (argc - optind != 2)
-		errx(2, "usage: connectlat [-c COUNT] [-h HOLD] HOST PORT");
+		errx(2, "usage: connectlat [-c COUNT] [-h HOLD] [-q] HOST PORT");
 	r = getaddrinfo(argv[optind], argv[optind + 1], &want, &to);
 	if (r != 0)
 		errx(1, "%s: %s", argv[optind], gai_strerror(r));
 	figures_init(&f, (size_t)count + 1);
 	hold(to, held);
 	for (long i = 0; i < count; i++) {
-		int64_t took_ns;
+		int64_t took_ns, began = now_ns();
 		int fd = connect_to(to, &took_ns);
 
-		if (fd < 0) {
+		if (fd < 0 || (asks && ask(fd) < 0)) {
 			failed++;
+			if (fd >= 0)
+				close(fd);
 			continue;
 		}
-		figures_add(&f, took_ns);
+		figures_add(&f, asks ? now_ns() - began : took_ns);
 		close(fd);
 	}
 	printf("failed=%ld held=%ld", failed, held);

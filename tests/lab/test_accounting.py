@@ -182,7 +182,7 @@ def test_the_stream_tells_each_second_and_no_row_too_often(lab):
     gate = lab.scupperd(default="allow")
     told, stats = gate.stream("flows,stats"), []
     assert next(told)[0] == "hello"
-    held = client(lab.inside, zones.ECHO4)
+    held = client(lab.inside, "echo.shop.test")
     do(held, f"down {5 * MB}")
     held.stop()
     rows = {}
@@ -259,7 +259,7 @@ def test_it_outlives_a_core(lab, wire):
     """Same id, same beginning, and its bytes are the program's once."""
     gate = lab.scupperd(default="allow")
     before = wire()
-    held = client(lab.inside, zones.ECHO4)
+    held = client(lab.inside, "echo.shop.test")
     do(held, f"down {10 * MB}")
     first, = wait_for(lambda: bulk_flows(gate), "the connection")
     for _ in range(2):

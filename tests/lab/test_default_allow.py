@@ -22,8 +22,6 @@ def test_connections_are_listed_with_their_program(lab):
 def test_a_denied_program_has_nothing(lab):
     gate = lab.scupperd(default="allow", rules="deny /usr/bin/wget any")
     words = "-T3", "-t1", "-qO-", f"http://{zones.WWW4}/"
-    # its first contact is a name: a literal address may come before the program's verdict
-    assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.shop.test/").ok
     refused_beside_control(lab, lambda: gate.run("wget", *words),
                            lambda: gate.run("curl", "-sSm3", f"http://{zones.WWW4}/"),
                            zones.WWW4)

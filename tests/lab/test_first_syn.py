@@ -73,8 +73,10 @@ def test_an_address_opened_for_curl_is_open_to_nobody_else(lab, family, n):
     address = zones.address4(n) if four else zones.address6(n)
     url = f"http://{address}/" if four else f"http://[{address}]/"
     copy = lab.program("/usr/bin/curl", "curl")
+    # it is connected, to the gate, and then reset
     python = ("/usr/bin/python3", "-c", "import socket, sys; "
-              "socket.create_connection((sys.argv[1], 80), 3)", address)
+              "s = socket.create_connection((sys.argv[1], 80), 3); s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n');"
+              "sys.exit(not s.recv(1))", address)
     opened = ("curl", family, "-sS", f"http://{zones.name(n)}/")
     assert gate.run(*opened).ok
     for refused in (("wget", "-T3", "-t1", "-qO-", url), (copy, "-sS", "-m3", url), python):

@@ -146,7 +146,7 @@ static void bytes_out_of_range(void **state)
 		{ "direction", AT(LINK_FLOW, flow.flow.dir), FLOW_IN },
 		{ "state", AT(LINK_FLOW, flow.flow.state), FLOW_REFUSED },
 		{ "verdict", AT(LINK_FLOW, flow.flow.verdict), VERDICT_UNDECIDED },
-		{ "reason", AT(LINK_FLOW, flow.flow.reason), REASON_BLOCKED },
+		{ "reason", AT(LINK_FLOW, flow.flow.reason), REASON_CLAIM },
 		{ "cached", AT(LINK_FLOW, flow.flow.cached), 1 },
 		{ "answers", AT(LINK_FLOW, flow.flow.nanswers), FLOW_ANSWERS_MAX },
 		{ "address", AT(LINK_FLOW, flow.flow.addr.family), 0 },

@@ -40,6 +40,7 @@ http {{
     root {dir}/www;
     location = / {{ return 200 "hello\\n"; }}
     location = /slow {{ limit_rate 200k; }}
+    location = /fast {{ alias {dir}/www/slow; }}
   }}
 }}
 """

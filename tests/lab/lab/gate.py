@@ -17,6 +17,7 @@ SECTIONS = {
                "default-in", "when-down", "rules", "log"),
     "resolver": ("listen", "upstream", "route", "search", "refusal", "cache-size", "dnssec",
                  "varlink"),
+    "gate": ("port", "peek", "peek-ports"),
     "geo": ("country", "city", "asn"),
     "history": ("keep", "max-size", "queries"),
     "web": ("group", "users", "readers"),

@@ -55,6 +55,25 @@ async def banner(reader, writer):
     writer.close()
 
 
+async def upgrade(reader, writer):
+    """HTTP until it is asked for another protocol; then what comes goes back."""
+    while head := await reader.readuntil(b"\r\n\r\n"):
+        if b"upgrade:" in head.lower() and b"/no" not in head:
+            break
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n")
+    while some := await reader.read(65536):
+        writer.write(some)
+        await writer.drain()
+    writer.close()
+
+
+async def silent(reader, writer):
+    await reader.read()
+    writer.close()
+
+
 async def echo_lines(reader, writer):
     while line := await reader.readline():
         writer.write(line)
@@ -88,7 +107,8 @@ async def main():
         if kind in (Echo, Ntp):
             await loop.create_datagram_endpoint(kind, (zones.six(at), port))
     for serve, at, port in ((banner, zones.BANNER4, 2525), (echo_lines, zones.ECHO4, 7),
-                            (bulk, zones.ECHO4, zones.BULK_PORT)):
+                            (bulk, zones.ECHO4, zones.BULK_PORT), (upgrade, zones.ECHO4, 8080),
+                            (silent, zones.ECHO4, 9)):
         await asyncio.start_server(serve, [at, zones.six(at)], port)
     print("ready", flush=True)
     await asyncio.Event().wait()

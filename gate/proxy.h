@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * proxy.h - the transparent proxy: TCP that no set admits, redirected here by the table. */
+#ifndef GATE_PROXY_H
+#define GATE_PROXY_H
+
+#include "base/flow.h"
+
+struct gate;
+struct proxy;
+
+enum { PROXY_LISTENERS_MAX = 2 };
+
+int proxy_open(struct gate *g, struct proxy **out);
+/* a listening socket, non-blocking, which stays the caller's */
+int proxy_listen(struct proxy *x, int fd);
+void proxy_close(struct proxy *x); /* connections under way are reset; NULL is fine */
+/* the rules changed: what they allow no more is reset. NULL is fine here and below */
+void proxy_review(struct proxy *x);
+/* connections that moved since the last time */
+void proxy_counts(struct proxy *x, void (*each)(void *ctx, const struct flow_count *c),
+	void *ctx);
+
+#endif
