@@ -323,9 +323,15 @@ struct batch *pass_open(struct pass *p, const struct program *who)
 
 bool pass_open_holds(struct pass *p)
 {
-	for (unsigned i = 0; i < p->nopen; i++)
-		if (!grant_find(p->g->book, p->actor, &p->open[i], p->f.name))
+	int64_t now_ms = clock_boot_ms();
+
+	for (unsigned i = 0; i < p->nopen; i++) {
+		const struct grant *gr = grant_find(p->g->book, p->actor, &p->open[i],
+			p->f.name);
+
+		if (!gr || gr->expires_ms <= now_ms)
 			return false;
+	}
 	return true;
 }
 

@@ -90,9 +90,10 @@ static void review_grant(void *ctx, struct grant *gr)
 	ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
 	any = grant_shape(&want, &verdicts);
 	if (!any) {
+		/* only remembered from here on: by its name its running flows are judged */
 		batch_take_grant(v->b, g, gr);
-		grant_remove(g->book, gr);
-		grant_discard(gr);
+		gr->in_kernel = false;
+		gr->expires_ms = MIN(gr->expires_ms, v->now_ms);
 		return;
 	}
 	if (gr->expires_ms <= v->now_ms)

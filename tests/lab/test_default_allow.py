@@ -4,6 +4,7 @@
 import pytest
 from lab import zones
 from lab.gate import path_of, refused_beside_control, rule_text
+from lab.process import wait_for
 
 pytestmark = pytest.mark.usefixtures("bpf")
 
@@ -38,3 +39,22 @@ def test_an_address_of_a_denied_name_is_refused_after_the_name(lab):
     assert zones.WWW4 in partly.out and zones.ADS4 not in partly.out, partly
     seen = gate.wait_query(lambda q: q["name"] == "x.ads.example" and q["type"] == "A")
     assert seen["verdict"] == "deny"
+
+
+def test_a_rule_against_its_name_ends_a_running_download(lab):
+    """What only the default had allowed is known by the name it was opened for."""
+    gate = lab.scupperd(default="allow")
+    files = [lab.tmp / f"got{n}" for n in (1, 2)]
+    runs = [gate.start("curl", "-4sSo", file, url + "/slow") for file, url in
+            zip(files, ("http://slow.shop.test", "http://www.shop.test"))]
+    wait_for(lambda: all(f.exists() and f.stat().st_size > 50_000 for f in files),
+             "the downloads to flow")
+    gate.rule_add("deny any slow.shop.test")
+    assert not runs[0].wait(5).ok
+    before = files[1].stat().st_size
+    wait_for(lambda: files[1].stat().st_size > before + 50_000, "the other one to go on")
+    runs[1].stop()
+    assert not gate.run("curl", "-4sSm5", "http://slow.shop.test/").ok
+    with lab.capture_to(zones.SLOW4) as wire:
+        assert not gate.run("curl", "-sSm5", f"http://{zones.SLOW4}/").ok
+        assert not wire.packets(), "it is still known whose address this is"
