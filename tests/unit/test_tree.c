@@ -162,6 +162,7 @@ static void the_host_not_told_of_for_longest_leaves(void **state)
 	assert_true(t->nodes.count <= TREE_NODES_MAX);
 	assert_true(t->records.count <= TREE_RECORDS_MAX);
 	assert_int_equal(t->all.flows, find(t, "new")->flows);
+	assert_int_equal(t->all.told[TREE_ALLOWED], t->all.flows);
 	assert_int_equal(t->all.live, t->records.count);
 	tree_free(t);
 }
@@ -232,6 +233,8 @@ static void what_is_open_and_passes_in_order(void **state)
 		{ "all below a hit passes", { BY_NAME, false }, "shop.test", "SHOP",
 			"curl| shop.test|  a.shop.test|  b.shop.test" },
 		{ "a path", { BY_NAME, false }, "", "/usr/bin/", "apt|curl" },
+		{ "a path, and all below", { BY_NAME, false }, "apt deb.test", "/bin/apt",
+			"apt| deb.test|  deb.test" },
 		{ "a country", { BY_NAME, false }, "", "de",
 			"apt| deb.test|curl| shop.test|  b.shop.test" },
 		{ "nothing", { BY_NAME, false }, "", "nowhere", "" },
@@ -299,6 +302,8 @@ static void the_rule_of_a_row(void **state)
 			true, false, WIDTH_HOST, 0, "allow /bin/a x.y.shop.test" },
 		{ "what is between", "/bin/a", "x.y.shop.test", "shop.test", NULL,
 			"x.y.shop.test", false, false, WIDTH_PARENT, 0, "deny /bin/a .y.shop.test" },
+		{ "no label's boundary", "/bin/a", "x.y.ashop.test", "shop.test", NULL,
+			"x.y.ashop.test", false, false, WIDTH_PARENT, 0, NULL },
 		{ "nothing is between", "/bin/a", "y.shop.test", "shop.test", NULL,
 			"y.shop.test", false, false, WIDTH_PARENT, 0, NULL },
 		{ "the domain itself", "/bin/a", "shop.test", "shop.test", NULL, "shop.test",
