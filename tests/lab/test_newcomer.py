@@ -33,6 +33,8 @@ class Home:
         self.scope = self.cgroups.child("machine").path
         netns = Netns(f"snew-{os.getpid()}")
         undo(netns.end)
+        # no address that is only tentative when the machine is first looked at
+        netns.sysctl("net.ipv6.conf.default.addr_gen_mode=1")
         enter = world.tools / "enter"
         aside = Place(enter, self.cgroups.child("aside").path, OURS, None, self.tmp)
         way = aside.start("slirp4netns", "--configure", "--mtu=65520", "--netns-type=path",

@@ -21,6 +21,7 @@ async function well(page, what) {
 
 async function pages(page, look) {
 	await unfold(page, 'curl', 'shop.test');
+	await until('bytes', async () => /\d kB/.test(await row(page, 'curl').innerText()));
 	await well(page, `Now, ${look}`);
 	await keep(page, `now-${look}`);
 	await row(page, 'shop.test').click();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The selected row: who it is, why it went as it did, where it goes.
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { admin, apps, asking, chosen, countryOnly, details, list, nodeOf, say, search, version } from './store';
 import type { Node } from './node';
 import type { Flow, Query } from './types';
@@ -64,7 +64,7 @@ export function Details() {
 	list.value;
 	const box = useRef<HTMLElement>(null);
 	const n = nodeOf(chosen.value), open = details.value;
-	useEffect(() => {
+	useLayoutEffect(() => { // before it is seen, so that the next key is its own
 		if (open)
 			box.current?.focus();
 	}, [open, chosen.value]);
