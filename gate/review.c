@@ -89,7 +89,8 @@ static void review_grant(void *ctx, struct grant *gr)
 	to.geo = gate_where(g, &gr->addr, &tag);
 	ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
 	any = grant_shape(&want, &verdicts);
-	if (!any) {
+	/* what was opened by address alone is met again, where a name could now be denied */
+	if (!any || (!gr->name[0] && actor_of(g, p)->whole.narrows)) {
 		/* only remembered from here on: by its name its running flows are judged */
 		batch_take_grant(v->b, g, gr);
 		gr->in_kernel = false;

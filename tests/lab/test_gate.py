@@ -126,6 +126,17 @@ def test_a_denied_name_is_denied_at_an_address_that_is_allowed(lab, port):
     assert flow["name"] == "x.ads.example" and rule_text(flow) == "deny any .ads.example"
 
 
+def test_a_new_rule_against_a_name_is_heard_where_an_address_was_open(lab):
+    gate = lab.scupperd(default="allow", rules="allow /usr/bin/nobody any")
+    words = tls("x.ads.example", zones.WWW4, port=80)
+    assert gate.run(*words).ok and gate.run(*words).ok
+    gate.rule_add("deny any .ads.example")
+    with lab.capture_to(zones.WWW4) as wire:
+        assert not gate.run(*words).ok
+        assert not wire.packets()
+        assert gate.run(*tls("www.shop.test", zones.WWW4, port=80)).ok
+
+
 def test_a_denied_name_is_heard_in_single_bytes_and_late(lab):
     """The hello cut to single bytes, a second after the connection, and with padding as of
     post-quantum keys: nothing of it goes before it was heard."""
