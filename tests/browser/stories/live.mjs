@@ -84,7 +84,8 @@ async function browserOf(uid) {
 		child.kill('SIGKILL');
 		await new Promise(done => child.exitCode === null && child.signalCode === null
 			? child.on('exit', done) : done());
-		rmSync(home, { recursive: true, force: true });
+		// its own processes end a moment after it
+		rmSync(home, { recursive: true, force: true, maxRetries: 50, retryDelay: 20 });
 	} };
 }
 
