@@ -80,12 +80,18 @@ async function browserOf(uid) {
 	});
 	const browser = await connect(at);
 	return { browser, end: async () => {
-		await browser.close();
-		child.kill('SIGKILL');
-		await new Promise(done => child.exitCode === null && child.signalCode === null
+		const gone = new Promise(done => child.exitCode === null && child.signalCode === null
 			? child.on('exit', done) : done());
-		// its own processes end a moment after it
-		rmSync(home, { recursive: true, force: true, maxRetries: 50, retryDelay: 20 });
+		const late = setTimeout(() => child.kill('SIGKILL'), 5000);
+		// told to end, so that it has written its profile before that is removed
+		await (await browser.newBrowserCDPSession()).send('Browser.close').catch(() => {});
+		await gone;
+		clearTimeout(late);
+		try {
+			rmSync(home, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
+		} catch (e) {
+			console.error(`left behind: ${e.message}`); // a folder of /tmp is no story
+		}
 	} };
 }
 
