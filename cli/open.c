@@ -24,29 +24,21 @@ static json_t *token_request(void)
 }
 
 /* the link alone is on stdout: what became of the browser goes to the other */
-static void show_link(const json_t *o, bool browser)
+static void show_link(const json_t *o)
 {
-	const char *url = show_text(o, "url");
-
-	puts(url);
+	puts(show_text(o, "url"));
 	fflush(stdout);
-	if (browser && browser_open(url) == 0)
+}
+
+static void open_link(const json_t *o)
+{
+	show_link(o);
+	if (browser_open(show_text(o, "url")) == 0)
 		fputs("scupper: opening it in your browser\n", stderr);
 }
 
 int command_open(struct command_line *c)
 {
-	json_t *body = token_request();
-	struct reply r;
-	int status = call_daemon(c, "POST", "/api/v1/session-tokens", body, &r);
-
-	json_decref(body);
-	if (status != DONE)
-		return status;
-	if (c->json)
-		call_print(r.json);
-	else
-		show_link(r.json, !c->no_browser);
-	reply_done(&r);
-	return DONE;
+	return call_show(c, "POST", "/api/v1/session-tokens", token_request(),
+		c->no_browser ? show_link : open_link);
 }

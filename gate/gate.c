@@ -342,18 +342,14 @@ static void judged(struct pass *p)
 static void tell(struct pass *p)
 {
 	const struct program *who = asker_program(p);
+	const struct process *known;
 	struct process process;
-	const struct process *known = NULL;
 
 	if (!actor_may_tell(p->g, p->actor, p->f.end_ms)) {
 		p->g->stats.events_lost++;
 		return;
 	}
-	if (p->own)
-		known = &p->own->process;
-	else if (p->f.pid && who_process(p->g->parts.who, p->f.pid, &process) == 0 &&
-		 process.start == p->start)
-		known = &process;
+	known = p->own ? &p->own->process : flow_process(p->g, &p->f, p->start, &process);
 	flow_tell(p->g, &p->f, who, known);
 }
 
@@ -449,6 +445,14 @@ void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
 	f->actor = p->actor;
 	f->serial = p->serial;
 	f->uid = p->uid;
+}
+
+const struct process *flow_process(const struct gate *g, const struct flow *f, uint64_t start,
+	struct process *out)
+{
+	if (!f->pid || who_process(g->parts.who, f->pid, out) < 0 || out->start != start)
+		return NULL;
+	return out;
 }
 
 void flow_tell(struct gate *g, const struct flow *f, const struct program *p,

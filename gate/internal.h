@@ -110,6 +110,9 @@ void batch_put_grant(struct batch *b, struct gate *g, struct grant *gr, int64_t 
 /* fills who, id and time of a record */
 void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
 	const struct program *p, enum how how);
+/* the process f.pid in *out, if it is still the one that began at start; else NULL */
+const struct process *flow_process(const struct gate *g, const struct flow *f, uint64_t start,
+	struct process *out);
 void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
 	const struct process *process);
 

@@ -49,18 +49,13 @@ struct proxy {
 static void tell(struct meet *m)
 {
 	struct gate *g = m->g;
-	const struct program *p = meet_program(m);
 	struct process process;
-	const struct process *known = NULL;
 
 	if (!actor_may_tell(g, m->actor, clock_unix_ms())) {
 		g->stats.events_lost++;
 		return;
 	}
-	if (m->f.pid && who_process(g->parts.who, m->f.pid, &process) == 0 &&
-		process.start == m->start)
-		known = &process;
-	flow_tell(g, &m->f, p, known);
+	flow_tell(g, &m->f, meet_program(m), flow_process(g, &m->f, m->start, &process));
 }
 
 /* what crossed the wire for it, which is its other half's: ours to the server */

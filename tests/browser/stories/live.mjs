@@ -31,14 +31,19 @@ async function rightAfter(page, run, before, n) {
 		assert.equal(await contacts(page, `n0000${i}.shop.test`), 1, `contacts of n0000${i}`);
 }
 
-// the next core is there within milliseconds: the page goes on as if nothing had been
-export async function coreDies({ visit, run, lab }) {
+// a page with one host in view, and the rows it then shows
+async function watched(visit, run) {
 	const { page } = await visit();
 	assert.ok((await shop(run, 1)).ok);
 	await page.fill('.search', 'curl');
 	await unfold(page, 'curl', 'shop.test');
 	await row(page, 'n00001.shop.test').waitFor();
-	const before = await labels(page);
+	return { page, before: await labels(page) };
+}
+
+// the next core is there within milliseconds: the page goes on as if nothing had been
+export async function coreDies({ visit, run, lab }) {
+	const { page, before } = await watched(visit, run);
 	await lab('kill', 'core');
 	await page.getByText('It restarted 1 times').or(page.locator('header .health', { hasText: '1 to look at' }))
 		.first().waitFor();
@@ -46,12 +51,7 @@ export async function coreDies({ visit, run, lab }) {
 }
 
 export async function webDies({ visit, run, lab }) {
-	const { page } = await visit();
-	assert.ok((await shop(run, 1)).ok);
-	await page.fill('.search', 'curl');
-	await unfold(page, 'curl', 'shop.test');
-	await row(page, 'n00001.shop.test').waitFor();
-	const before = await labels(page);
+	const { page, before } = await watched(visit, run);
 	await lab('kill', 'web');
 	await page.locator('.banner').waitFor();
 	assert.deepEqual(await labels(page), before, 'the last rows stay while it is away');
