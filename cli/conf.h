@@ -64,6 +64,8 @@ struct conf {
 	struct conf_at web[4];
 	unsigned nweb;         /* 0: 127.0.0.1:7531 and [::1]:7531 */
 	bool web_none;
+	/* of `run`, no key: what is in the scope ends before the table goes */
+	bool scope_ends;
 };
 
 struct conf_error {

@@ -25,6 +25,7 @@ enum {
 	RESOLV_CHECK_MS = 5000,
 	COUNT_MS = 1000,
 	COUNT_IDLE_S = 5,
+	PARENTS_MAX = 8,
 	EXIT_BAD = 1,
 };
 
@@ -73,6 +74,23 @@ static void on_flow(void *ctx, const struct flow *f, const struct program *p,
 	if (c->serve)
 		serve_flow(c->serve, &told, p, process);
 	keeper_flow(c->keeper, &told, p, gate_rules(c->gate));
+}
+
+/* the chain ends where the scope does: nobody outside of it is known */
+static void on_parents(void *ctx, const struct process *process, struct text *out)
+{
+	struct core *c = ctx;
+	int32_t pid = process->parent;
+
+	for (unsigned i = 0; i < PARENTS_MAX && pid > 1; i++) {
+		struct process p;
+
+		if (who_process(c->held->who, pid, &p) < 0)
+			return;
+		text_add_safe(out, p.args[0] ? p.args : p.path);
+		text_add(out, "\n");
+		pid = p.parent;
+	}
 }
 
 static void on_rules(void *ctx, struct ruleset *rs)
@@ -351,7 +369,8 @@ static int open_link(struct core *c)
 {
 	struct serve_calls calls = { .ctx = c, .status = core_status, .rules = on_get_rules,
 		.rule_add = core_rule_add, .rule_remove = core_rule_remove,
-		.rule_change = core_rule_change, .filter = core_filter, .where = on_where };
+		.rule_change = core_rule_change, .filter = core_filter, .where = on_where,
+		.parents = c->held->who ? on_parents : NULL };
 	int r;
 
 	r = serve_open(&c->loop, c->held->link_core, &calls, &c->serve);

@@ -13,6 +13,7 @@ enum { LINES_MAX = 20000 };
 /* a name or an address of one program; many queries and flows may stand behind it */
 struct line {
 	char path[800], what[300], why[300], name[260], place[100];
+	char process[256], parents[1024]; /* of the first denial; parents by " < " */
 	json_int_t uid;
 	bool address, denied, allowed;
 	unsigned count;
@@ -77,6 +78,20 @@ static struct line *line_for(struct report *r, const char *path, json_int_t uid,
 	return l;
 }
 
+static void judge_process(struct line *l, const json_t *actor)
+{
+	struct text t = text_into(l->parents, sizeof(l->parents));
+	const json_t *parent;
+	size_t i;
+
+	text_copy(l->process, sizeof(l->process), string_of(actor, "process"));
+	json_array_foreach (json_object_get(actor, "parents"), i, parent) {
+		const char *s = json_string_value(parent);
+
+		text_addf(&t, "%s%s", i ? " < " : "", s ? s : "");
+	}
+}
+
 static void judge(struct line *l, const json_t *item)
 {
 	const char *rule = string_of(json_object_get(item, "rule"), "text");
@@ -86,6 +101,8 @@ static void judge(struct line *l, const json_t *item)
 		l->allowed = true;
 		return;
 	}
+	if (!l->denied)
+		judge_process(l, json_object_get(item, "actor"));
 	l->denied = true;
 	text_copy(l->why, sizeof(l->why), *rule ? rule : string_of(item, "reason"));
 }
@@ -221,6 +238,15 @@ static void text_line(const struct line *l, FILE *to)
 		text_add(&t, ")");
 	}
 	fprintf(to, "%s\n", buf);
+	if (!l->process[0])
+		return;
+	t = text_into(buf, sizeof(buf));
+	text_add_safe(&t, l->process);
+	if (l->parents[0]) {
+		text_add(&t, " < ");
+		text_add_safe(&t, l->parents);
+	}
+	fprintf(to, "             by %s\n", buf);
 }
 
 static void count(const struct report *r, size_t *programs, size_t *names,
@@ -264,6 +290,10 @@ static json_t *json_line(const struct line *l)
 
 	if (o && l->denied)
 		json_object_set_new(o, "why", json_string(l->why));
+	if (o && l->process[0])
+		json_object_set_new(o, "process", json_string(l->process));
+	if (o && l->parents[0])
+		json_object_set_new(o, "parents", json_string(l->parents));
 	if (o && l->name[0])
 		json_object_set_new(o, "name", json_string(l->name));
 	if (o && l->place[0])

@@ -158,6 +158,11 @@ void serve_flow(struct serve *s, const struct flow *f, const struct program *p,
 	m->u.flow.flow = *f;
 	if (process)
 		text_copy(m->u.flow.process, sizeof(m->u.flow.process), process->args);
+	if (process && f->verdict == VERDICT_DENY && s->calls.parents) {
+		struct text t = text_into(m->u.flow.parents, sizeof(m->u.flow.parents));
+
+		s->calls.parents(s->calls.ctx, process, &t);
+	}
 	if (f->rule && ruleset_find(s->calls.rules(s->calls.ctx), f->rule, &rule))
 		text_copy(m->u.flow.rule_text, sizeof(m->u.flow.rule_text), rule.text);
 	if (f->rule)

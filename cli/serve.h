@@ -7,6 +7,7 @@
 
 #include "web/link.h"
 
+struct text;
 struct uv_loop_s;
 struct serve;
 struct ruleset;
@@ -20,6 +21,8 @@ struct serve_calls {
 	void (*rule_remove)(void *ctx, uint32_t id, uint32_t seq);
 	void (*rule_change)(void *ctx, uint32_t id, const char *text, uint32_t seq);
 	void (*filter)(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);
+	/* adds a line for each parent of a process, the nearest first; may be NULL */
+	void (*parents)(void *ctx, const struct process *process, struct text *out);
 	/* what is known of an address, for explain; may be NULL */
 	bool (*where)(void *ctx, const struct addr *a, struct geo_tag *out);
 };

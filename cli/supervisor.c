@@ -8,6 +8,7 @@
  */
 #include "cli/supervisor.h"
 #include "cli/acct.h"
+#include "cli/cgroup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/held.h"
@@ -319,6 +320,15 @@ static const struct conf *as_it_runs(const struct conf *conf, struct conf *copy)
 	return copy;
 }
 
+/* so that none of its processes is ever without the gate it was started under */
+static void end_scope(const struct conf *conf)
+{
+	char path[PATH_MAX];
+
+	if (cgroup_path(conf->scope, path, sizeof(path)) == 0 && cgroup_end(path) < 0)
+		log_warning("%s: processes in it do not end", path);
+}
+
 int supervisor_run(const struct conf *written, int ready_fd)
 {
 	static struct conf copy;
@@ -348,6 +358,8 @@ int supervisor_run(const struct conf *written, int ready_fd)
 	child_start(s, &s->core);
 	run(s);
 	notify("STOPPING=1\n");
+	if (conf->scope_ends)
+		end_scope(conf);
 	end_child(&s->core);
 	end_child(&s->web);
 	if (conf->closed && s->held.who)

@@ -157,7 +157,7 @@ static bool body_good(const struct link_any *m)
 		return program_good(&m->u.program);
 	case LINK_FLOW:
 		return flow_good(&m->u.flow.flow) && ENDS(m->u.flow.rule_text) &&
-			ENDS(m->u.flow.process);
+			ENDS(m->u.flow.process) && ENDS(m->u.flow.parents);
 	}
 	return false;
 }

@@ -138,6 +138,8 @@ struct link_flow {
 	struct flow flow;
 	char rule_text[256]; /* of flow.rule, cut; "" for the default */
 	char process[256];   /* argv of flow.pid where known */
+	char parents[512];   /* argv of its parents in the scope, the nearest first, each with a
+			      * newline behind it; of what was denied */
 };
 
 struct link_upstream {

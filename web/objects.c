@@ -53,6 +53,22 @@ json_t *object_time(int64_t unix_ms)
 	return unix_ms ? json_string(text_time(unix_ms, text)) : json_null();
 }
 
+/* one a line */
+static json_t *lines_of(const char *text)
+{
+	json_t *list = json_array();
+	char line[512];
+
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+
+		snprintf(line, sizeof(line), "%.*s", (int)n, text);
+		json_array_append_new(list, object_text(line));
+		text += n + (text[n] == '\n');
+	}
+	return list;
+}
+
 static json_t *actor_of(struct window *w, const struct link_flow *f)
 {
 	struct window_program p = { 0 };
@@ -66,6 +82,7 @@ static json_t *actor_of(struct window *w, const struct link_flow *f)
 	set(o, "how", json_string(how_text((enum how)f->flow.how)));
 	set(o, "believed", json_boolean(found && p.told.known && p.told.believed));
 	set_text(o, "process", f->process);
+	set(o, "parents", lines_of(f->parents));
 	return o;
 }
 

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A flow up to its strings, which follow one after another: name, other, rule, process. */
-enum { HEAD_LEN = offsetof(struct flow, name), FLOW_STRINGS = 4 };
+/* A flow up to its strings, which follow one after another: name, other, rule, process,
+ * parents. */
+enum { HEAD_LEN = offsetof(struct flow, name), FLOW_STRINGS = 5 };
 
 struct record {
 	struct table_node node; /* in flows, by (id, kind) */
@@ -232,13 +233,14 @@ static void record_get(const struct record *rec, struct link_flow *out)
 	s = unpack(out->flow.name, sizeof(out->flow.name), s);
 	s = unpack(out->flow.other, sizeof(out->flow.other), s);
 	s = unpack(out->rule_text, sizeof(out->rule_text), s);
-	unpack(out->process, sizeof(out->process), s);
+	s = unpack(out->process, sizeof(out->process), s);
+	unpack(out->parents, sizeof(out->parents), s);
 }
 
 static struct record *record_new(const struct link_flow *f)
 {
 	const char *const strings[FLOW_STRINGS] = { f->flow.name, f->flow.other,
-		f->rule_text, f->process };
+		f->rule_text, f->process, f->parents };
 	struct record *rec = malloc(sizeof(*rec) + pack(NULL, strings, FLOW_STRINGS));
 
 	if (!rec)
@@ -346,6 +348,7 @@ void window_recall(struct window *w, struct link_flow *f)
 		return;
 	f->flow.pid = was.flow.pid;
 	text_copy(f->process, sizeof(f->process), was.process);
+	text_copy(f->parents, sizeof(f->parents), was.parents);
 }
 
 int window_flow_told(struct window *w, const struct link_flow *f)
