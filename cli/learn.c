@@ -87,7 +87,7 @@ static char *who_of(const json_t *actor)
 
 	if (*path != '/' || !believed)
 		return strdup("unknown");
-	if (!strpbrk(path, " \t\"\\#<+*"))
+	if (!strpbrk(path, " \t\"\\#<") && !strstr(path, "+uid:"))
 		return strdup(path);
 	text_add(&t, "\"");
 	for (const char *p = path; *p; p++)
@@ -235,12 +235,23 @@ static int widen(struct learn *l)
 	return r;
 }
 
-static void put(const char *rule, FILE *to)
+/* what a rule would be, but for bytes that could begin another line or hide one: a program
+ * picks its own path */
+static void put(const char *rule, const char *who, FILE *to)
 {
 	struct rule_error err = { 0 };
+	char safe[sizeof("# ") + 4 * 3200];
+	struct text t = text_into(safe, sizeof(safe));
 
-	if (rule_check(rule, 0, NULL, &err) < 0)
-		fprintf(to, "# no rule can say this (%s): %s\n", err.what, rule);
+	text_add_safe(&t, rule);
+	if (strcmp(safe, rule) != 0)
+		text_copy(err.what, sizeof(err.what), "control characters");
+	else if (strchr(who, '*'))
+		text_copy(err.what, sizeof(err.what), "a * in a path stands for others");
+	else
+		rule_check(rule, 0, NULL, &err);
+	if (err.what[0])
+		fprintf(to, "# no rule can say this (%s): %s\n", err.what, safe);
 	else
 		fprintf(to, "%s\n", rule);
 }
@@ -268,7 +279,7 @@ static size_t write_rule(const struct learn *l, size_t i, FILE *to)
 		text_addf(&t, "/%s", s->proto);
 	if (s->in)
 		text_add(&t, " in");
-	put(rule, to);
+	put(rule, s->who, to);
 	return i;
 }
 
