@@ -201,19 +201,3 @@ static void idle_take(struct idle *i)
 	memset(a, 0, sizeof(*a));
 	batch_send(i->b, idle_taken, i);
 }
-
-/* a token bucket per number: one program's flood must not push others out of the lists */
-bool actor_may_tell(struct gate *g, uint32_t actor, int64_t now_ms)
-{
-	struct actor_state *a = &g->actors[actor & ACTOR_MASK];
-	int64_t add = (now_ms - a->events_ms) * EVENTS_PER_S / 1000;
-
-	if (add > 0) {
-		a->tokens = (uint32_t)MIN((int64_t)a->tokens + add, EVENTS_BURST);
-		a->events_ms = now_ms;
-	}
-	if (a->tokens == 0)
-		return false;
-	a->tokens--;
-	return true;
-}

@@ -32,48 +32,29 @@ static void may_ask(struct pass *p);
 
 /* --- in ------------------------------------------------------------------------------- */
 
+static struct pass *pass_of(struct list_node *n)
+{
+	return container_of(n, struct pass, node);
+}
+
 static struct pass *pass_new(struct gate *g, struct dns_query *q)
 {
-	struct pass *p = g->spare;
+	struct list_node *spare = g->spare.newest;
+	struct pass *p;
 
-	if (g->npasses >= PASSES_MAX)
+	if (g->passes.n >= PASSES_MAX)
 		return NULL;
-	if (p) {
-		g->spare = p->older;
-		g->nspare--;
-	} else {
-		p = malloc(sizeof(*p));
-	}
+	if (spare)
+		list_remove(&g->spare, spare);
+	p = spare ? pass_of(spare) : malloc(sizeof(*p));
 	if (!p)
 		return NULL;
 	pass_clear(p);
 	p->g = g;
 	p->q = q;
 	p->deadline_ms = q->came_us / 1000 + PASS_DEADLINE_MS;
-	p->older = g->newest;
-	p->newer = NULL;
-	if (g->newest)
-		g->newest->newer = p;
-	else
-		g->oldest = p;
-	g->newest = p;
-	g->npasses++;
+	list_add(&g->passes, &p->node);
 	return p;
-}
-
-static void pass_unlink(struct pass *p)
-{
-	struct gate *g = p->g;
-
-	if (p->newer)
-		p->newer->older = p->older;
-	else
-		g->newest = p->older;
-	if (p->older)
-		p->older->newer = p->newer;
-	else
-		g->oldest = p->newer;
-	g->npasses--;
 }
 
 static void pass_free(struct pass *p)
@@ -82,13 +63,10 @@ static void pass_free(struct pass *p)
 	p->inner = NULL;
 	free(p->own);
 	p->own = NULL;
-	if (p->g->nspare == SPARE_MAX) {
+	if (p->g->spare.n == SPARE_MAX)
 		free(p);
-		return;
-	}
-	p->g->nspare++;
-	p->older = p->g->spare;
-	p->g->spare = p;
+	else
+		list_add(&p->g->spare, &p->node);
 }
 
 /* --- who (asker.c) ----------------------------------------------------------------------- */
@@ -345,12 +323,8 @@ static void tell(struct pass *p)
 	const struct process *known;
 	struct process process;
 
-	if (!actor_may_tell(p->g, p->actor, p->f.end_ms)) {
-		p->g->stats.events_lost++;
-		return;
-	}
 	known = p->own ? &p->own->process : flow_process(p->g, &p->f, p->start, &process);
-	flow_tell(p->g, &p->f, who, known);
+	flow_offer(p->g, &p->f, who, known);
 }
 
 /* the record says what the rules would have done */
@@ -389,7 +363,7 @@ static void finish(struct pass *p)
 {
 	if (!p->done) {
 		p->done = true;
-		pass_unlink(p);
+		list_remove(&p->g->passes, &p->node);
 		if (p->inner)
 			answer_inner(p);
 		else
@@ -416,10 +390,11 @@ static void on_sweep(uv_timer_t *timer)
 {
 	struct gate *g = timer->data;
 	int64_t now = clock_boot_ms();
-	struct pass *p = g->oldest, *newer;
 
-	for (; p; p = newer) {
-		newer = p->newer;
+	for (struct list_node *n = g->passes.oldest, *newer; n; n = newer) {
+		struct pass *p = pass_of(n);
+
+		newer = n->newer;
 		if (p->deadline_ms > now)
 			continue;
 		p->dead = true;
@@ -431,34 +406,6 @@ static void on_sweep(uv_timer_t *timer)
 		grant_expire(g->book, now);
 		g->expire_ms = now + EXPIRE_EACH_MS;
 	}
-}
-
-void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
-	const struct program *p, enum how how)
-{
-	memset(f, 0, sizeof(*f));
-	f->id = ++g->next_flow;
-	live_id_given(g->live, f->id);
-	f->start_ms = clock_unix_ms();
-	f->kind = (uint8_t)kind;
-	f->how = (uint8_t)how;
-	f->actor = p->actor;
-	f->serial = p->serial;
-	f->uid = p->uid;
-}
-
-const struct process *flow_process(const struct gate *g, const struct flow *f, uint64_t start,
-	struct process *out)
-{
-	if (!f->pid || who_process(g->parts.who, f->pid, out) < 0 || out->start != start)
-		return NULL;
-	return out;
-}
-
-void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
-	const struct process *process)
-{
-	g->calls.flow(g->calls.ctx, f, p, process);
 }
 
 const struct ruleset *gate_rules(const struct gate *g)
@@ -538,8 +485,6 @@ int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 
 void gate_close(struct gate *g)
 {
-	struct pass *p;
-
 	if (!g)
 		return;
 	proxy_close(g->proxy);
@@ -548,14 +493,18 @@ void gate_close(struct gate *g)
 	if (g->idle)
 		uv_close((uv_handle_t *)g->idle, free_handle);
 	slice_drop_all(g);
-	while ((p = g->oldest)) {
+	while (g->passes.oldest) {
+		struct pass *p = pass_of(g->passes.oldest);
+
 		p->dead = true;
 		p->waiting = 0; /* the parts that would answer are closed already */
 		p->f.reason = REASON_UPSTREAM;
 		finish(p);
 	}
-	while ((p = g->spare)) {
-		g->spare = p->older;
+	while (g->spare.newest) {
+		struct pass *p = pass_of(g->spare.newest);
+
+		list_remove(&g->spare, &p->node);
 		free(p);
 	}
 	live_free(g->live);

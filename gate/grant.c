@@ -7,14 +7,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
-struct grant_list {
-	struct grant *newest, *oldest;
-	uint32_t n;
-};
-
 struct grant_book {
 	struct table table;
-	struct grant_list of[ACTOR_MASK + 1];
+	struct list of[ACTOR_MASK + 1];
 };
 
 struct key {
@@ -226,34 +221,14 @@ bool grant_shared(const struct grant_book *b, const struct grant *g, unsigned i)
 	return others_expire(b, g, i) > 0;
 }
 
-static void list_add(struct grant_list *l, struct grant *g)
+static struct grant *of_actor(struct list_node *n)
 {
-	g->prev_of_actor = NULL;
-	g->next_of_actor = l->newest;
-	if (l->newest)
-		l->newest->prev_of_actor = g;
-	else
-		l->oldest = g;
-	l->newest = g;
-	l->n++;
-}
-
-static void list_remove(struct grant_list *l, struct grant *g)
-{
-	if (g->prev_of_actor)
-		g->prev_of_actor->next_of_actor = g->next_of_actor;
-	else
-		l->newest = g->next_of_actor;
-	if (g->next_of_actor)
-		g->next_of_actor->prev_of_actor = g->prev_of_actor;
-	else
-		l->oldest = g->prev_of_actor;
-	l->n--;
+	return container_of(n, struct grant, of_actor);
 }
 
 void grant_remove(struct grant_book *b, struct grant *g)
 {
-	list_remove(&b->of[g->actor & ACTOR_MASK], g);
+	list_remove(&b->of[g->actor & ACTOR_MASK], &g->of_actor);
 	table_remove(&b->table, &g->node);
 }
 
@@ -265,7 +240,7 @@ void grant_discard(struct grant *g)
 struct grant *grant_get(struct grant_book *b, uint32_t actor, const struct addr *addr,
 	const char *name, struct grant **evicted)
 {
-	struct grant_list *l = &b->of[actor & ACTOR_MASK];
+	struct list *l = &b->of[actor & ACTOR_MASK];
 	struct grant *g = grant_find(b, actor, addr, name);
 
 	*evicted = NULL;
@@ -275,7 +250,7 @@ struct grant *grant_get(struct grant_book *b, uint32_t actor, const struct addr 
 	if (!g)
 		return NULL;
 	if (l->n >= GRANTS_PER_ACTOR)
-		*evicted = l->oldest;
+		*evicted = of_actor(l->oldest);
 	else if (b->table.count >= GRANTS_MAX)
 		*evicted = container_of(table_oldest(&b->table), struct grant, node);
 	if (*evicted)
@@ -284,19 +259,19 @@ struct grant *grant_get(struct grant_book *b, uint32_t actor, const struct addr 
 	g->addr = *addr;
 	text_copy(g->name, sizeof(g->name), name);
 	table_add(&b->table, &g->node, hash_of(b, actor, addr));
-	list_add(l, g);
+	list_add(l, &g->of_actor);
 	return g;
 }
 
 void grant_use(struct grant_book *b, struct grant *g)
 {
-	struct grant_list *l = &b->of[g->actor & ACTOR_MASK];
+	struct list *l = &b->of[g->actor & ACTOR_MASK];
 
 	table_use(&b->table, &g->node);
-	if (l->newest == g)
+	if (l->newest == &g->of_actor)
 		return;
-	list_remove(l, g);
-	list_add(l, g);
+	list_remove(l, &g->of_actor);
+	list_add(l, &g->of_actor);
 }
 
 void grant_expire(struct grant_book *b, int64_t now_ms)
@@ -332,13 +307,13 @@ void grant_each(struct grant_book *b, void (*each)(void *ctx, struct grant *g), 
 void grant_each_of(struct grant_book *b, uint32_t actor,
 	void (*each)(void *ctx, struct grant *g), void *ctx)
 {
-	struct grant *g = b->of[actor & ACTOR_MASK].oldest;
+	struct list_node *n = b->of[actor & ACTOR_MASK].oldest;
 
-	while (g) {
-		struct grant *newer = g->prev_of_actor;
+	while (n) {
+		struct grant *g = of_actor(n);
 
+		n = n->newer;
 		each(ctx, g);
-		g = newer;
 	}
 }
 

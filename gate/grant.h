@@ -12,6 +12,7 @@
 #ifndef GATE_GRANT_H
 #define GATE_GRANT_H
 
+#include "base/list.h"
 #include "base/table.h"
 #include "nft/nft.h"
 #include "rules/rules.h"
@@ -39,7 +40,7 @@ struct grant_shape {
 
 struct grant {
 	struct table_node node;
-	struct grant *next_of_actor, *prev_of_actor; /* oldest use last */
+	struct list_node of_actor; /* by last use */
 	uint32_t actor, rule;
 	struct addr addr;
 	int64_t expires_ms;

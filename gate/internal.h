@@ -3,6 +3,7 @@
 #ifndef GATE_INTERNAL_H
 #define GATE_INTERNAL_H
 
+#include "base/list.h"
 #include "gate/gate.h"
 #include "gate/grant.h"
 #include "gate/live.h"
@@ -54,8 +55,7 @@ struct gate {
 	bool switches_told;       /* the kernel's switches are as mode says */
 	struct grant_book *book;
 	struct actor_state *actors; /* by number */
-	struct pass *oldest, *newest, *spare;
-	size_t npasses, nspare;
+	struct list passes, spare; /* under way; kept for the next query */
 	struct live_book *live;
 	struct proxy *proxy;      /* NULL until gate_listen() */
 	bool counting;            /* conntrack is being read for counters */
@@ -78,7 +78,6 @@ struct batch;
 void actor_tell(struct gate *g, const struct program *p, struct batch *b);
 /* the kernel did not take what it was told: it is told again at the next occasion */
 void actor_untold(struct actor_state *a);
-bool actor_may_tell(struct gate *g, uint32_t actor, int64_t now_ms);
 
 /* everything is judged, nothing refused */
 static inline bool gate_watches(const struct gate *g)
@@ -107,13 +106,16 @@ void batch_take_grant(struct batch *b, struct gate *g, const struct grant *gr);
 /* b must be the next batch that is sent */
 void batch_put_grant(struct batch *b, struct gate *g, struct grant *gr, int64_t now_ms);
 
-/* fills who, id and time of a record */
+/* Records (record.c). Fills who, id and time */
 void flow_begin(struct gate *g, struct flow *f, enum flow_kind kind,
 	const struct program *p, enum how how);
 /* the process f.pid in *out, if it is still the one that began at start; else NULL */
 const struct process *flow_process(const struct gate *g, const struct flow *f, uint64_t start,
 	struct process *out);
 void flow_tell(struct gate *g, const struct flow *f, const struct program *p,
+	const struct process *process);
+/* told unless its program floods us: then false, and counted as lost */
+bool flow_offer(struct gate *g, const struct flow *f, const struct program *p,
 	const struct process *process);
 
 /* connections (news.c): one that goes on was found, one has ended */

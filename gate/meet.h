@@ -3,6 +3,7 @@
 #ifndef GATE_MEET_H
 #define GATE_MEET_H
 
+#include "base/list.h"
 #include "gate/hello.h"
 #include "gate/httpstream.h"
 #include "gate/internal.h"
@@ -24,7 +25,8 @@ enum meet_state {
 
 struct meet {
 	struct gate *g;
-	struct meet *newer, *older;
+	struct list_node node;
+	struct list *all;
 	struct relay *relay;
 	enum meet_state state;
 	int64_t came_ms, deadline_ms; /* the second of MEET_PEEK and MEET_CONNECT */
@@ -41,11 +43,23 @@ struct meet {
 	struct http_stream stream;
 	struct inner *asking; /* a name that is looked up */
 	char asked[HOST_MAX], good[HOST_MAX]; /* that name; the last that may go here */
-	uv_poll_t *connecting;
-	int fd;               /* the server's, until the relay has it */
+	struct dial *dial;    /* of the server */
 	struct decision decision;
 	struct flow f;
 };
+
+struct sockaddr_storage;
+
+/* Begins to hear what was accepted on fd, and puts it into all, which it leaves at its end by
+ * itself; -errno leaves the descriptor the caller's. */
+int meet_open(struct gate *g, struct relay_pool *pool, struct list *all, int fd,
+	const struct sockaddr_storage *peer);
+void meet_abort(struct meet *m); /* both sides are reset; m is gone */
+/* does its time matter? It may end here, as in the next. */
+bool meet_waits(struct meet *m, int64_t now_ms);
+void meet_review(struct meet *m); /* the rules changed */
+/* Counts anew what crossed the wire for it; false if nothing moved */
+bool meet_counts(struct meet *m);
 
 /* claim.c */
 enum claim {

@@ -84,12 +84,7 @@ static void conn_fill(struct gate *g, struct flow *f, const struct conn *c,
 
 static bool tell(struct gate *g, const struct flow *f)
 {
-	if (!actor_may_tell(g, f->actor, clock_unix_ms())) {
-		g->stats.events_lost++;
-		return false;
-	}
-	flow_tell(g, f, who_actor(g->parts.who, f->actor), NULL);
-	return true;
+	return flow_offer(g, f, who_actor(g->parts.who, f->actor), NULL);
 }
 
 bool conn_tell(struct gate *g, struct live *v)

@@ -18,7 +18,7 @@ struct pass {
 	/* pass_clear() zeroes from here */
 	struct gate *g;
 	struct dns_query *q;
-	struct pass *newer, *older;
+	struct list_node node;
 	int64_t deadline_ms, came_us;
 	uint64_t start;            /* of the process: f.pid alone may be another's by now */
 	struct own_program *own;

@@ -68,7 +68,7 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 	batch_send(b, NULL, NULL);
 }
 
-struct list {
+struct elements {
 	struct gate *g;
 	struct nft_element *els;
 	size_t n, max;
@@ -76,7 +76,7 @@ struct list {
 	int64_t now_ms;
 };
 
-static void list_add(struct list *l, const struct nft_element *el)
+static void elements_add(struct elements *l, const struct nft_element *el)
 {
 	if (l->n == l->max) {
 		size_t max = l->max ? l->max * 2 : 256;
@@ -94,45 +94,45 @@ static void list_add(struct list *l, const struct nft_element *el)
 
 static void list_grant(void *ctx, struct grant *gr)
 {
-	struct list *l = ctx;
+	struct elements *l = ctx;
 	struct nft_element el;
 
 	for (unsigned i = 0; gr->in_kernel && i < gr->shape.n && !l->no_memory; i++) {
 		grant_element(l->g->book, gr, i, l->now_ms, &el);
-		list_add(l, &el);
+		elements_add(l, &el);
 	}
 }
 
-static void list_actor(struct list *l, uint32_t actor)
+static void list_actor(struct elements *l, uint32_t actor)
 {
 	const struct actor_state *a = &l->g->actors[actor];
 
 	if (a->out)
-		list_add(l, &(struct nft_element){ .set = NFT_ACTOR, .actor = actor,
+		elements_add(l, &(struct nft_element){ .set = NFT_ACTOR, .actor = actor,
 				    .accept = a->out == VERDICT_ALLOW });
 	if (a->in)
-		list_add(l, &(struct nft_element){ .set = NFT_INBOUND, .actor = actor,
+		elements_add(l, &(struct nft_element){ .set = NFT_INBOUND, .actor = actor,
 				    .accept = a->in == VERDICT_ALLOW });
 	if (a->peek)
-		list_add(l, &(struct nft_element){ .set = NFT_PEEK, .actor = actor });
+		elements_add(l, &(struct nft_element){ .set = NFT_PEEK, .actor = actor });
 	if (a->local)
-		list_add(l, &(struct nft_element){ .set = NFT_LOCAL_NO, .actor = actor });
+		elements_add(l, &(struct nft_element){ .set = NFT_LOCAL_NO, .actor = actor });
 	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++)
 		if (a->factory >> c & 1)
-			list_add(l, &(struct nft_element){ .set = NFT_FACTORY,
+			elements_add(l, &(struct nft_element){ .set = NFT_FACTORY,
 					    .actor = actor, .factory = c });
 }
 
 int gate_elements(struct gate *g, struct nft_element **out, size_t *n)
 {
-	struct list l = { .g = g, .now_ms = clock_boot_ms() };
+	struct elements l = { .g = g, .now_ms = clock_boot_ms() };
 
 	for (uint32_t actor = 0; actor <= ACTOR_MASK && !l.no_memory; actor++)
 		list_actor(&l, actor);
 	if (gate_watches(g))
-		list_add(&l, &(struct nft_element){ .set = NFT_PAUSED, .actor = ACTOR_SELF });
+		elements_add(&l, &(struct nft_element){ .set = NFT_PAUSED, .actor = ACTOR_SELF });
 	if (g->mode == GATE_BLOCKED)
-		list_add(&l, &(struct nft_element){ .set = NFT_BLOCKED, .actor = ACTOR_SELF });
+		elements_add(&l, &(struct nft_element){ .set = NFT_BLOCKED, .actor = ACTOR_SELF });
 	grant_each(g->book, list_grant, &l);
 	if (l.no_memory) {
 		free(l.els);
