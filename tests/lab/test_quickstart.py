@@ -11,7 +11,8 @@ from lab import cgroup, zones
 from lab.process import wait_for
 from lab.quick import Quick, machine as quick_machine, processes as quick_processes
 
-pytestmark = pytest.mark.usefixtures("bpf")
+# one worker for both: the one builds the dashboard anew in the tree that the other packs
+pytestmark = [pytest.mark.usefixtures("bpf"), pytest.mark.xdist_group("tree")]
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ import pytest
 from lab.gate import Gate
 from lab.process import sh
 
+# one worker for both: the one builds the dashboard anew in the tree that the other packs
+pytestmark = pytest.mark.xdist_group("tree")
+
 JOBS = f"-j{len(os.sched_getaffinity(0))}"
 
 

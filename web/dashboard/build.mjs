@@ -3,13 +3,16 @@
 import * as esbuild from 'esbuild';
 import { geoArea, geoCentroid } from 'd3-geo';
 import { feature } from 'topojson-client';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync,
+	writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { constants, gzipSync } from 'node:zlib';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = process.env.DASHBOARD_OUT || join(here, 'dist');
+const place = process.env.DASHBOARD_OUT || join(here, 'dist');
+// built beside, so that a build that fails or is under way takes no dashboard away
+const out = place + '.new';
 const shapes = n => JSON.parse(readFileSync(join(here,
 	`node_modules/world-atlas/countries-${n}.json`), 'utf8'));
 
@@ -85,3 +88,5 @@ for (const file of [join(out, 'index.html'),
 	writeFileSync(file + '.gz', packed);
 	console.log(`${basename(file)}: ${bytes.length} bytes, ${packed.length} compressed`);
 }
+rmSync(place, { recursive: true, force: true });
+renameSync(out, place);
