@@ -21,6 +21,7 @@ ETH_P_ALL = 3
 SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 SOL_PACKET, PACKET_STATISTICS = 263, 6
+SO_TIMESTAMPNS = 35
 MARK_PORT = 9
 SYN, RST, ACK = 0x02, 0x04, 0x10
 
@@ -35,6 +36,7 @@ class Packet:
     flags: int = 0
     seq: int = 0
     payload: bytes = b""
+    when: float = 0.0  # Unix time at which the far side's kernel took it
 
     @property
     def syn(self):
@@ -90,6 +92,7 @@ class Capture:
         with wire.far.entered():
             self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
+        self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         code = ctypes.create_string_buffer(program)
         head = struct.pack("HP", len(program) // 8, ctypes.addressof(code))
         self._sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, head)
@@ -127,14 +130,17 @@ class Capture:
         token = self.wire.send_mark()
         while True:
             try:
-                packet = read_packet(self._sock.recv(65535))
+                frame, more, _, _ = self._sock.recvmsg(65535, 64)
             except TimeoutError:
                 raise AssertionError("the wire's mark did not come across: is a process "
                                      "outside the scope cut off?") from None
+            packet = read_packet(frame)
             if packet and packet.dport == MARK_PORT and packet.proto == "udp":
                 if packet.payload == token:
                     break
             elif packet:
+                seconds, ns = struct.unpack("qq", more[0][2][:16])
+                packet.when = seconds + ns / 1e9
                 self._seen.append(packet)
         _, lost = struct.unpack("II", self._sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         assert lost == 0, f"the capture lost {lost} packets: it proves nothing"

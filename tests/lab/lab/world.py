@@ -155,6 +155,7 @@ class Lab:
         self.far = world._far_place
         self.dns = FarDns(Capture(world.wire, "dst port 53"))
         self.ask, self.talk = world.tools / "ask", world.tools / "talk"
+        self.act = world.tools / "act"
         self.gates = []
 
     def scupperd(self, rules="", default="deny", expect_ready=True, brief=False, **conf):
