@@ -15,19 +15,24 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
 enum {
-	POOL_MAX = 64,
+	POOL_MAX = 64, /* pipes, and buffers */
 	PIPE_BYTES = 65536,
 	TURN_MAX = 16, /* pipefuls of one way before others have their turn */
 };
 
+/* Buffers are pages of their own, so that what a crowd needed goes back to the kernel: between
+ * what else is allocated, it would stay in the heap. */
 struct relay_pool {
 	int pipes[POOL_MAX][2];
 	unsigned n;
+	uint8_t *buffers[POOL_MAX];
+	unsigned nbuffers;
 };
 
 struct way {
@@ -71,7 +76,39 @@ void relay_pool_free(struct relay_pool *p)
 		close(p->pipes[p->n][0]);
 		close(p->pipes[p->n][1]);
 	}
+	while (p->nbuffers)
+		munmap(p->buffers[--p->nbuffers], RELAY_BUFFER);
 	free(p);
+}
+
+static int buffer_borrow(struct relay *r, struct way *w)
+{
+	struct relay_pool *p = r->pool;
+	void *pages;
+
+	if (w->buf)
+		return 0;
+	if (p->nbuffers) {
+		w->buf = p->buffers[--p->nbuffers];
+		return 0;
+	}
+	pages = mmap(NULL, RELAY_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
+	if (pages == MAP_FAILED)
+		return -errno;
+	w->buf = pages;
+	return 0;
+}
+
+static void buffer_return(struct relay *r, struct way *w)
+{
+	struct relay_pool *p = r->pool;
+
+	if (w->buf && p->nbuffers < POOL_MAX)
+		p->buffers[p->nbuffers++] = w->buf;
+	else if (w->buf)
+		munmap(w->buf, RELAY_BUFFER);
+	w->buf = NULL;
 }
 
 static int pipe_borrow(struct relay *r, struct way *w)
@@ -156,10 +193,8 @@ static int send_ok(struct relay *r, enum relay_side from)
 		w->have -= (size_t)n;
 		w->ok -= (size_t)n;
 	}
-	if (!w->looked && w->have == 0) {
-		free(w->buf);
-		w->buf = NULL;
-	}
+	if (!w->looked && w->have == 0)
+		buffer_return(r, w);
 	return 1;
 }
 
@@ -167,12 +202,10 @@ static int send_ok(struct relay *r, enum relay_side from)
 static int read_looked(struct relay *r, enum relay_side from)
 {
 	struct way *w = &r->ways[from];
-	ssize_t n;
+	ssize_t n = buffer_borrow(r, w);
 
-	if (!w->buf)
-		w->buf = malloc(RELAY_BUFFER);
-	if (!w->buf)
-		return -ENOMEM;
+	if (n < 0)
+		return (int)n;
 	n = recv(r->sides[from].fd, w->buf + w->have, RELAY_BUFFER - w->have, MSG_DONTWAIT);
 	if (n < 0)
 		return -errno;
@@ -306,8 +339,7 @@ static void close_all(struct relay *r, bool reset)
 	r->over = true;
 	for (int i = 0; i < 2; i++) {
 		pipe_return(r, &r->ways[i]);
-		free(r->ways[i].buf);
-		r->ways[i].buf = NULL;
+		buffer_return(r, &r->ways[i]);
 	}
 	/* the last handle's end frees r: the other's state is read before */
 	for (int i = 0; i < 2; i++)

@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-enum { SOCKET_BUFFER = 16 << 20, BACKLOG = 256 };
+/* A full queue makes a client believe in a connection that waits for seconds. The kernel
+ * takes net.core.somaxconn where that is less. */
+enum { SOCKET_BUFFER = 16 << 20, BACKLOG = 4096 };
 
 static void listener_maybe_free(struct listener *l)
 {

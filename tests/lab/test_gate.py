@@ -3,7 +3,6 @@
 whole or reset; a name that a program merely claims opens nothing that is not that name's."""
 
 import hashlib
-import pathlib
 
 import pytest
 from lab import zones
@@ -47,11 +46,13 @@ def test_an_address_that_a_rule_allows_passes_at_its_first_try(lab, address):
 def test_the_next_connection_to_it_does_not_meet_the_gate(lab):
     gate = lab.scupperd(rules=f"allow /usr/bin/curl {zones.address4(202)}:80/tcp")
     url = f"http://{zones.address4(202)}/"
-    assert gate.run("curl", "-sSm5", url).ok
     with lab.capture_to(zones.address4(202)) as wire:
-        passed = gate.run("curl", "-sSm5", "-w", "%{local_port}", "-o", lab.tmp / "x", url)
-        assert passed.ok
-        assert int(passed.out) in {p.sport for p in wire.syns()}, "its own socket did not arrive"
+        def arrives_itself():  # the first does not wait for the element it leaves behind
+            done = gate.run("curl", "-sSm5", "-w", "%{local_port}", "-o", lab.tmp / "x", url)
+            assert done.ok, done
+            return int(done.out) in {p.sport for p in wire.syns()}
+        assert not arrives_itself()
+        wait_for(arrives_itself, "its own socket to arrive")
 
 
 @pytest.mark.parametrize("address", [zones.address4(203), zones.address6(203)])
@@ -323,31 +324,6 @@ def test_a_removed_rule_ends_what_the_gate_passes_on(lab):
     wait_for(lambda: not curl.running, "the download to be ended", 5)
     flow = gate.wait_flow(lambda f: f["address"] == zones.WWW4)
     assert flow["state"] == "done" and flow["reason"] == "rule-removed"
-
-
-def test_many_at_once(lab):
-    """1,000 connections to 1,000 addresses, all of them met at once: each has its answer."""
-    gate = lab.scupperd(rules=f"allow {PYTHON}* 198.18.0.0/16:80/tcp")
-    code = """
-import asyncio
-async def one(address):
-    r, w = await asyncio.open_connection(address, 80)
-    w.write(b"GET / HTTP/1.0\\r\\n\\r\\n")
-    got = await asyncio.wait_for(r.read(), 20)
-    w.close()
-    return got.endswith(b"hello\\n")
-async def main():
-    a = [f"198.18.{1 + n // 250}.{1 + n % 250}" for n in range(1000)]
-    got = await asyncio.gather(*map(one, a), return_exceptions=True)
-    print(sum(g is True for g in got), {type(g) for g in got if g is not True})
-asyncio.run(main())
-"""
-    core = gate.core
-    fds = lambda: len(list(pathlib.Path(f"/proc/{core}/fd").iterdir()))  # noqa: E731
-    before = fds()
-    done = python(gate, code)
-    assert done.out.startswith("1000 "), done
-    wait_for(lambda: fds() <= before + 140, "its descriptors to be given back")
 
 
 # its own safety

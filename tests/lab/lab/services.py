@@ -3,6 +3,7 @@
 TCP that speaks first, TCP that echoes, TCP for many bytes, a DNS server that takes its time."""
 
 import asyncio
+import resource
 import struct
 import sys
 
@@ -99,6 +100,7 @@ async def bulk(reader, writer):
 
 
 async def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
     loop = asyncio.get_running_loop()
     udp = [(Echo, zones.ECHO4, 7), (Ntp, zones.NTP4, 123), (SlowDns, zones.DNS4_SLOW, 53),
            (Nothing, zones.FAR4, 9), (Nothing, zones.DNS4_SILENT, 53)]
@@ -106,6 +108,8 @@ async def main():
         await loop.create_datagram_endpoint(kind, (at, port))
         if kind in (Echo, Ntp):
             await loop.create_datagram_endpoint(kind, (zones.six(at), port))
+    await asyncio.start_server(echo_lines, "0.0.0.0", zones.ECHO_PORT, backlog=4096)
+    await asyncio.start_server(silent, "0.0.0.0", zones.SILENT_PORT, backlog=4096)
     for serve, at, port in ((banner, zones.BANNER4, 2525), (echo_lines, zones.ECHO4, 7),
                             (bulk, zones.ECHO4, zones.BULK_PORT), (upgrade, zones.ECHO4, 8080),
                             (silent, zones.ECHO4, 9)):
