@@ -95,6 +95,18 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 		a->told = g->sent + 1; /* b is the next to be sent */
 }
 
+/* Where no rule speaks against an address that no name explains, a program's first packet
+ * need not wait for its number to be told. */
+void everybody_tell(struct gate *g, struct batch *b)
+{
+	struct actor_state *all = &g->actors[ACTOR_SELF];
+	bool narrows, lets = g->mode != GATE_WATCH &&
+		ruleset_lets_all(g->rules, clock_unix_ms() / 1000, &narrows);
+
+	tell_map(b, NFT_ACTOR, ACTOR_SELF, &all->out, lets ? VERDICT_ALLOW : VERDICT_NONE);
+	tell_peek(b, ACTOR_SELF, &all->peek, lets && narrows);
+}
+
 void actor_untold(struct actor_state *a)
 {
 	a->out = a->in = a->local = VERDICT_NONE;
@@ -124,6 +136,7 @@ struct idle {
 	uint32_t actor;
 	uint64_t serial;
 	struct batch *b;
+	struct grant_book *from;
 };
 
 static void drop_grant(void *ctx, struct grant *gr)
@@ -131,7 +144,7 @@ static void drop_grant(void *ctx, struct grant *gr)
 	struct idle *i = ctx;
 
 	batch_take_grant(i->b, i->g, gr);
-	grant_remove(i->g->book, gr);
+	grant_remove(i->from, gr);
 	grant_discard(gr);
 }
 
@@ -151,7 +164,8 @@ static void idle_gone(void *ctx, int r)
 	struct idle *i = ctx;
 	const struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
 
-	if (r >= 0 && (grant_of(i->g->book, i->actor) || a->out || a->in || a->local ||
+	if (r >= 0 && (grant_of(i->g->book, i->actor) ||
+			      grant_of(i->g->refusals, i->actor) || a->out || a->in || a->local ||
 			      a->peek || a->factory)) {
 		idle_take(i);
 		return;
@@ -186,7 +200,10 @@ static void idle_take(struct idle *i)
 	struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
 
 	i->b = batch_new(i->g);
-	grant_each_of(i->g->book, i->actor, drop_grant, i);
+	i->from = i->g->book;
+	grant_each_of(i->from, i->actor, drop_grant, i);
+	i->from = i->g->refusals;
+	grant_each_of(i->from, i->actor, drop_grant, i);
 	tell_map(i->b, NFT_ACTOR, i->actor, &a->out, VERDICT_NONE);
 	tell_map(i->b, NFT_INBOUND, i->actor, &a->in, VERDICT_NONE);
 	tell_map(i->b, NFT_LOCAL_NO, i->actor, &a->local, VERDICT_NONE);

@@ -21,6 +21,7 @@
 #include "base/macros.h"
 #include "base/text.h"
 #include "gate/proxy.h"
+#include "gate/sink.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -403,7 +404,8 @@ static void on_sweep(uv_timer_t *timer)
 		finish(p);
 	}
 	if (now >= g->expire_ms) {
-		grant_expire(g->book, now);
+		grant_expire(g->book, now, GRANT_REMEMBER_MS);
+		grant_expire(g->refusals, now, 0);
 		g->expire_ms = now + EXPIRE_EACH_MS;
 	}
 }
@@ -465,6 +467,7 @@ int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 	g->sweep = malloc(sizeof(*g->sweep));
 	g->idle = malloc(sizeof(*g->idle));
 	if (!g->actors || !g->sweep || !g->idle || grant_book_new(&g->book) < 0 ||
+		grant_book_new(&g->refusals) < 0 || sink_new(g, &g->sink) < 0 ||
 		live_new(conf->past, &g->live) < 0) {
 		free(g->sweep);
 		free(g->idle);
@@ -509,6 +512,8 @@ void gate_close(struct gate *g)
 	}
 	live_free(g->live);
 	grant_book_free(g->book);
+	grant_book_free(g->refusals);
+	sink_free(g->sink);
 	ruleset_free(g->rules);
 	free(g->actors);
 	free(g);

@@ -274,7 +274,7 @@ void grant_use(struct grant_book *b, struct grant *g)
 	list_add(l, &g->of_actor);
 }
 
-void grant_expire(struct grant_book *b, int64_t now_ms)
+void grant_expire(struct grant_book *b, int64_t now_ms, int64_t remember_ms)
 {
 	struct table_node *n = b->table.oldest;
 
@@ -285,7 +285,7 @@ void grant_expire(struct grant_book *b, int64_t now_ms)
 		if (g->expires_ms > now_ms)
 			continue;
 		g->in_kernel = false;
-		if (g->expires_ms + GRANT_REMEMBER_MS > now_ms)
+		if (g->expires_ms + remember_ms > now_ms)
 			continue;
 		grant_remove(b, g);
 		grant_discard(g);

@@ -76,8 +76,8 @@ void grant_use(struct grant_book *b, struct grant *g);
 void grant_remove(struct grant_book *b, struct grant *g); /* out of the book, not freed */
 void grant_discard(struct grant *g);
 /* grants whose time is over are out of the kernel (it forgot them by itself), and leave the
- * book when it need not remember them any longer */
-void grant_expire(struct grant_book *b, int64_t now_ms);
+ * book when it need not remember them any longer (GRANT_REMEMBER_MS) */
+void grant_expire(struct grant_book *b, int64_t now_ms, int64_t remember_ms);
 void grant_each(struct grant_book *b, void (*each)(void *ctx, struct grant *g), void *ctx);
 /* safe against removal of the grant that each() is given */
 void grant_each_of(struct grant_book *b, uint32_t actor,

@@ -54,10 +54,12 @@ struct gate {
 	enum gate_mode mode;
 	bool switches_told;       /* the kernel's switches are as mode says */
 	struct grant_book *book;
+	struct grant_book *refusals; /* refusal.c */
 	struct actor_state *actors; /* by number */
 	struct list passes, spare; /* under way; kept for the next query */
 	struct live_book *live;
 	struct proxy *proxy;      /* NULL until gate_listen() */
+	struct sink *sink;
 	bool counting;            /* conntrack is being read for counters */
 	struct slice *slices, **last_slice;
 	uv_idle_t *idle;          /* runs while slices wait */
@@ -76,6 +78,8 @@ struct actor_state *actor_of(struct gate *g, const struct program *p);
 /* computes the whole verdicts anew and adds to the batch what the kernel must be told */
 struct batch;
 void actor_tell(struct gate *g, const struct program *p, struct batch *b);
+/* likewise of what holds for every program, those included that we have not met yet */
+void everybody_tell(struct gate *g, struct batch *b);
 /* the kernel did not take what it was told: it is told again at the next occasion */
 void actor_untold(struct actor_state *a);
 
@@ -124,6 +128,18 @@ void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traf
 bool conn_tell(struct gate *g, struct live *v);
 void conn_over(struct gate *g, struct live *v); /* it is closed: told so; stays known */
 void conn_ends(struct gate *g, struct live *v);
+/* what conntrack and NFLOG say of one alike; the addresses are borrowed */
+struct conn {
+	uint32_t actor;
+	const struct addr *src, *dst;
+	uint16_t dport;
+	uint8_t proto;
+	bool inbound;
+};
+/* a connection as the kernel tells of it, with who, whither and what the rules say */
+void conn_fill(struct gate *g, struct flow *f, const struct conn *c, struct decision *d);
+/* tells it as it is; false: its program floods us */
+bool conn_told(struct gate *g, const struct flow *f);
 bool gate_is_stale(struct gate *g, const struct ct_flow *c);
 
 /* Long work of the loop, cut up (slice.c): step does a piece and says whether there is more;
@@ -148,6 +164,13 @@ int gate_ask(struct gate *g, const struct program *who, const char *name, uint16
 	void (*done)(void *ctx, bool ok, const struct addr *addrs, unsigned n), void *ctx,
 	struct inner **out);
 void gate_ask_cancel(struct inner *i); /* done is not called any more */
+
+/* Denied by address (refusal.c): an element for ms, in a book of its own. Does one stand? */
+void refusal_put(struct gate *g, const struct flow *f, uint32_t ms);
+bool refusal_stands(const struct gate *g, const struct flow *f);
+/* a grant is about to open that address */
+void refusal_yield(struct gate *g, struct batch *b, const struct grant *to);
+void refusal_review(struct gate *g, struct batch *b);
 
 void review(struct gate *g);
 

@@ -151,6 +151,7 @@ void batch_put_grant(struct batch *b, struct gate *g, struct grant *gr, int64_t 
 {
 	struct nft_element el;
 
+	refusal_yield(g, b, gr);
 	gr->sent = g->sent + 1; /* b is the next to be sent */
 	for (unsigned i = 0; i < gr->shape.n; i++) {
 		grant_element(g->book, gr, i, now_ms, &el);

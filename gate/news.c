@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/text.h"
+#include "gate/sink.h"
 #include "who/diag.h"
 
 #include <errno.h>
@@ -59,18 +60,7 @@ static void name_and_judge(struct gate *g, struct flow *f, const struct program 
 	f->rule = d->rule;
 }
 
-/* what conntrack and NFLOG say alike; the addresses are borrowed */
-struct conn {
-	uint32_t actor;
-	const struct addr *src, *dst;
-	uint16_t dport;
-	uint8_t proto;
-	bool inbound;
-};
-
-/* a connection as the kernel tells of it, with who, whither and what the rules say */
-static void conn_fill(struct gate *g, struct flow *f, const struct conn *c,
-	struct decision *d)
+void conn_fill(struct gate *g, struct flow *f, const struct conn *c, struct decision *d)
 {
 	const struct program *p = who_actor(g->parts.who, c->actor);
 
@@ -82,7 +72,7 @@ static void conn_fill(struct gate *g, struct flow *f, const struct conn *c,
 	name_and_judge(g, f, p, d);
 }
 
-static bool tell(struct gate *g, const struct flow *f)
+bool conn_told(struct gate *g, const struct flow *f)
 {
 	return flow_offer(g, f, who_actor(g->parts.who, f->actor), NULL);
 }
@@ -92,7 +82,7 @@ bool conn_tell(struct gate *g, struct live *v)
 	if (v->told)
 		flow_tell(g, &v->f, who_actor(g->parts.who, v->f.actor), NULL);
 	else
-		v->told = tell(g, &v->f);
+		v->told = conn_told(g, &v->f);
 	return v->told;
 }
 
@@ -124,14 +114,9 @@ static void ended(void *ctx, int r)
 /* a literal address that a rule denies, met under default=allow: shut, then ended */
 static void shut(struct gate *g, const struct flow *f, const struct ct_flow *c)
 {
-	struct nft_element el = { .set = NFT_REFUSE_SVC, .actor = f->actor, .addr = f->addr,
-		.proto = f->proto, .port = f->port, .timeout_ms = GRANT_LEAST_MS,
-		.rule = f->rule };
 	struct ending *e = calloc(1, sizeof(*e));
-	struct batch *b = batch_new(g);
 
-	batch_put(b, &el);
-	batch_send(b, NULL, NULL);
+	refusal_put(g, f, GRANT_LEAST_MS);
 	if (!e)
 		return;
 	*e = (struct ending){ *g->conf.instance, *c };
@@ -180,7 +165,7 @@ void conn_begins(struct gate *g, const struct ct_flow *c, const struct diag_traf
 	if (v && (c->counted || socket))
 		live_count(g->live, v, c, socket);
 	if (!v)
-		tell(g, &f);
+		conn_told(g, &f);
 	else if (v->over) /* a core before us told its end */
 		v->f.state = FLOW_DONE;
 	else
@@ -223,7 +208,7 @@ static void conn_was(struct gate *g, const struct ct_flow *c)
 	f.tx = c->tx;
 	f.rx_packets = c->rx_packets;
 	f.tx_packets = c->tx_packets;
-	tell(g, &f);
+	conn_told(g, &f);
 }
 
 void gate_conntrack(void *gate, const struct ct_flow *c)
@@ -266,6 +251,8 @@ void open_met(struct gate *g, const struct program *p, const struct flow *f)
 	ruleset_ports(g->rules, p, &to, clock_unix_ms() / 1000, &v);
 	if (!grant_shape(&shape, &v))
 		return;
+	if (!f->name[0] && actor_of(g, p)->whole.narrows)
+		shape.n = 0; /* elsewhere at this address a name could yet be denied */
 	gr = grant_get(g->book, f->actor, &f->addr, f->name, &evicted);
 	b = batch_new(g);
 	if (evicted) {
@@ -273,10 +260,11 @@ void open_met(struct gate *g, const struct program *p, const struct flow *f)
 		grant_discard(evicted);
 	}
 	if (gr) {
-		if (gr->shape.n == 0)
-			gr->shape = shape;
+		if (gr->shape.n == 0 || !gr->in_kernel || gr->expires_ms <= now_ms)
+			gr->shape = shape; /* else of rules before these */
 		if (shape.n == 0 || shape.at[0].set != NFT_PASS)
-			grant_shape_port(&gr->shape, f->proto, f->port);
+			grant_shape_port(&gr->shape, f->proto,
+				proto_has_ports(f->proto) ? f->port : 0);
 		gr->rule = f->rule;
 		gr->expires_ms = MAX(gr->expires_ms, now_ms + GRANT_LEAST_MS);
 		gr->in_kernel = true;
@@ -292,7 +280,7 @@ void gate_refused(void *gate, const struct nflog_packet *c)
 	struct decision d;
 	struct flow f;
 
-	if (!g->rules)
+	if (!g->rules || sink_packet(g->sink, c))
 		return;
 	conn_fill(g, &f, &conn, &d);
 	f.state = FLOW_REFUSED;
@@ -311,5 +299,7 @@ void gate_refused(void *gate, const struct nflog_packet *c)
 		f.verdict = VERDICT_DENY;
 	}
 	g->stats.refused++;
-	tell(g, &f);
+	if (strcmp(c->why, "refuse") == 0 && refusal_stands(g, &f))
+		return; /* told when it was put */
+	conn_told(g, &f);
 }

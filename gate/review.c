@@ -295,7 +295,9 @@ void review(struct gate *g)
 	v->instance = *g->conf.instance;
 	tell_switches(g, v->b);
 	who_each_actor(g->parts.who, tell_actor, v);
+	everybody_tell(g, v->b);
 	grant_each(g->book, review_grant, v);
+	refusal_review(g, v->b);
 	batch_send(v->b, taken, v);
 	proxy_review(g->proxy);
 }

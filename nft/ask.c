@@ -122,10 +122,15 @@ static int ask(struct ask *a, struct nlmsghdr *request, ask_message each, void *
 	return r == ANSWER_ENDED ? 0 : r;
 }
 
-int ask_ack(struct ask *a, struct nlmsghdr *request)
+int ask_get(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx)
 {
 	request->nlmsg_flags |= NLM_F_ACK;
-	return ask(a, request, NULL, NULL);
+	return ask(a, request, each, ctx);
+}
+
+int ask_ack(struct ask *a, struct nlmsghdr *request)
+{
+	return ask_get(a, request, NULL, NULL);
 }
 
 int ask_dump(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx)

@@ -27,6 +27,8 @@ int ask_open(int bus, struct ask *out); /* NETLINK_NETFILTER, NETLINK_ROUTE */
 void ask_close(struct ask *a);          /* a zeroed one is fine */
 /* sends it, asking for an acknowledgement, and waits for that */
 int ask_ack(struct ask *a, struct nlmsghdr *request);
+/* likewise; each gets what comes before it */
+int ask_get(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx);
 /* Sends a dump request; each gets every message of the answer, and -errno from it ends the
  * dump (then close a). It may use another struct ask meanwhile, not this one. */
 int ask_dump(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx);

@@ -52,6 +52,10 @@ int ct_dump(const struct instance *instance, struct ct_flow **out, size_t *n);
 int ct_delete_tuple(const struct ct_flow *f, uint32_t zone);
 /* Many of an instance's, each in the zone it stands in; what is gone already is fine. */
 int ct_delete_flows(const struct instance *instance, const struct ct_flow *f, size_t n);
+/* Of packets that were redirected to us, as they arrived (src, sport, dst, dport, proto): the
+ * flow as it was sent, of the actor that its mark says; proto 0 where there is none. */
+int ct_find_sent(const struct instance *instance, const struct ct_flow *seen,
+	struct ct_flow *sent, size_t n);
 /* A connection from before becomes f->actor's: its entry stands in no zone and has no mark,
  * so its next packet would be refused. One that was made here (f as the program's side sees
  * it) gets a new entry in the actor's zone; one that came in (f->inbound, f->src is the

@@ -354,6 +354,14 @@ struct nlmsghdr *ct_tuple_put_entry(void *buf, const struct ct_tuple *t, uint32_
 	return h;
 }
 
+struct nlmsghdr *ct_tuple_put_get_reply(void *buf, const struct ct_tuple *t)
+{
+	struct nlmsghdr *h = put_header(buf, IPCTNL_MSG_CT_GET, pf(&t->src));
+
+	put_tuple(h, CTA_TUPLE_REPLY, t);
+	return h;
+}
+
 struct nlmsghdr *ct_tuple_put_delete(void *buf, const struct ct_tuple *t, uint32_t id)
 {
 	struct nlmsghdr *h = put_header(buf, IPCTNL_MSG_CT_DELETE, pf(&t->src));

@@ -44,6 +44,8 @@ struct nlmsghdr *ct_entry_put_delete(void *buf, const struct ct_entry *e);
  * written to the one that stands */
 struct nlmsghdr *ct_tuple_put_entry(void *buf, const struct ct_tuple *t, uint32_t mark,
 	bool create);
+/* for the entry whose other direction is t's */
+struct nlmsghdr *ct_tuple_put_get_reply(void *buf, const struct ct_tuple *t);
 /* by tuple; id 0: whichever entry stands there */
 struct nlmsghdr *ct_tuple_put_delete(void *buf, const struct ct_tuple *t, uint32_t id);
 

@@ -15,6 +15,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { DNS_PORT = 53, NO_ZONE = 0, DUMP_FIRST = 64 };
 
@@ -144,6 +145,43 @@ int ct_delete_flows(const struct instance *instance, const struct ct_flow *f, si
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		r = delete_one(&a, &f[i],
 			f[i].inbound ? 0 : instance_zone(instance, f[i].actor));
+		if (r == -ENOENT)
+			r = 0;
+	}
+	ask_close(&a);
+	return r;
+}
+
+struct finding {
+	const struct instance *instance;
+	struct ct_flow *sent;
+};
+
+static int found(const struct nlmsghdr *message, void *ctx)
+{
+	const struct finding *f = ctx;
+	struct ct_entry e;
+
+	if (ct_entry_read(message, &e) == 0)
+		ct_entry_flow(&e, f->instance, f->sent);
+	return 0;
+}
+
+int ct_find_sent(const struct instance *instance, const struct ct_flow *seen,
+	struct ct_flow *sent, size_t n)
+{
+	struct ask a = { 0 };
+	char buf[ASK_REQUEST_MAX];
+	int r = ask_open(NETLINK_NETFILTER, &a);
+
+	memset(sent, 0, n * sizeof(*sent));
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		const struct ct_tuple back = { .src = seen[i].dst, .dst = seen[i].src,
+			.sport = seen[i].dport, .dport = seen[i].sport,
+			.proto = seen[i].proto };
+		struct finding f = { instance, &sent[i] };
+
+		r = ask_get(&a, ct_tuple_put_get_reply(buf, &back), found, &f);
 		if (r == -ENOENT)
 			r = 0;
 	}

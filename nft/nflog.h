@@ -17,7 +17,7 @@ struct nflog_packet {
 	uint16_t sport, dport; /* ICMP: type in dport */
 	uint8_t proto;
 	bool inbound;
-	char why[16];         /* the log prefix's word: "refuse", "default", "dns", "rate" ... */
+	char why[16];         /* the log prefix's word: "refuse", "held", "sink", "dns" ... */
 };
 
 /* On the loop, some 20 ms after the packet. -EPERM: somebody else has the group, or no

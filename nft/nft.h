@@ -17,16 +17,18 @@ enum { NFT_PEEK_MAX = 8 };
 
 struct nft_conf {
 	const struct instance *instance;
-	bool default_allow;   /* what no set admits and the proxy cannot meet: accepted (allow)
-			       * or refused (deny) */
+	bool default_allow;   /* without a gate, what no set admits: accepted (allow) or refused */
 	bool default_in_allow;
 	bool closed;          /* when-down=closed: persist flag, where the kernel has it */
 	bool ipv6;            /* listeners and redirects for IPv6 too */
 	uint16_t dns_port;    /* of the private listeners */
-	uint16_t gate_port;   /* likewise, of the proxy; 0: TCP that no set admits is refused */
+	uint16_t gate_port;   /* likewise, of the proxy; 0: there is no gate, and what no set
+			       * admits is as default_allow says */
 	uint16_t peek_ports[NFT_PEEK_MAX]; /* of what NFT_PEEK sends there */
 	unsigned npeek;
-	/* NFLOG to instance_log_group, prefix one of: rate (too many new flows), listener, dns,
+	/* NFLOG to instance_log_group. Always, for a gate to decide: held (dropped on its way out)
+	 * and sink (redirected UDP, dropped in input: where it was to go is in its conntrack
+	 * entry, which is to be deleted). And refusals, prefix one of: rate (too many new flows), listener, dns,
 	 * block, refuse, local, actor, default, inbound, reply (to another's flow). The packet's mark
 	 * says whose, in input too (the listening program's). At most 20 a second per actor. */
 	bool log_refused;
@@ -45,7 +47,8 @@ enum nft_set {
 	NFT_PASS_SVC,    /* actor . addr . proto . port; port 0: every port of it */
 	NFT_REFUSE,
 	NFT_REFUSE_SVC,
-	NFT_ACTOR,       /* actor : accept or refuse, everything going out (not local) */
+	NFT_ACTOR,       /* actor : accept or refuse, everything going out (not local). Accept for
+			  * ACTOR_SELF: everybody's that is not refused. NFT_PEEK likewise */
 	NFT_INBOUND,     /* actor : accept or refuse. In both a put replaces the other verdict,
 			  * and a take takes whichever stands */
 	NFT_PEEK,        /* actor: its TCP to peek_ports meets the proxy before NFT_ACTOR counts */

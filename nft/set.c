@@ -64,6 +64,8 @@ const struct set_def set_defs[SET_COUNT] = {
 		TYPE_MARK, 4 },
 	[SET_LOGS] = { "logs", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
 		TYPE_MARK, 4 },
+	[SET_HOLDS] = { "holds", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
+		TYPE_MARK, 4 },
 };
 
 static bool element_ok(const struct nft_element *el, const struct set_def *d)

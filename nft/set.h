@@ -28,6 +28,7 @@ enum set_id {
 	SET_PAIRS = SET_ELEMENTS,
 	SET_FLOWS,    /* the cap on new flows: filled by the packets themselves */
 	SET_LOGS,     /* the cap on log lines, likewise */
+	SET_HOLDS,    /* the cap on packets that wait for a decision, likewise */
 	SET_COUNT,
 };
 

@@ -10,7 +10,9 @@
  * raw:         each actor has a conntrack zone of its own, so that no flow can be mistaken
  *              for another program's that drew the same ports.
  * nat output:  queries to port 53 go to our private listener, whatever server they meant;
- *              TCP that no set admits goes to the proxy.
+ *              TCP that no set admits goes to the proxy, UDP into the sink: it is dropped in
+ *              input and logged with where it was to go. (Dropped in output, its sender
+ *              would see an error that many take for final.)
  * output:      stamp; guards of the listeners; `ours` decides.
  * nat post:    what goes to our listener gets a source address that says whose it is.
  * postrouting: nothing of our inner addresses leaves the machine; the stamp again, as other
@@ -46,6 +48,8 @@ enum {
 	FLOWS_BURST = 20000,
 	LOGS_PER_S = 20,
 	LOGS_BURST = 100,
+	HOLDS_PER_S = 200, /* of one actor; what is above waits for its next try */
+	HOLDS_BURST = 500,
 };
 
 /* every word a refusal can be logged with has a chain of its own */
@@ -127,8 +131,10 @@ static void chain_nat(struct builder *b)
 		redirect(b, 6, IPPROTO_UDP);
 		redirect(b, 6, IPPROTO_TCP);
 	}
-	if (b->conf->gate_port)
-		RULE(b, if_syn(b), do_jump(b, "nat_gate"));
+	if (!b->conf->gate_port)
+		return;
+	RULE(b, if_syn(b), do_goto(b, "nat_gate"));
+	RULE(b, if_proto(b, IPPROTO_UDP), do_goto(b, "nat_sink"));
 }
 
 static void ours_sets(struct builder *b, enum set_id first, void (*end)(struct builder *b));
@@ -141,8 +147,23 @@ static void to_gate(struct builder *b, uint8_t family)
 		do_redirect(b, &to, b->conf->gate_port));
 }
 
-/* TCP that `ours` would neither accept nor refuse for sure meets the proxy. What returns
- * from here is left to `ours`. */
+static void factory_dhcp(struct builder *b, void (*end)(struct builder *b));
+static void factory_ntp(struct builder *b, void (*end)(struct builder *b));
+
+/* A redirected datagram to many would be one to us alone: these wait in `ours`. */
+static void chain_nat_sink(struct builder *b)
+{
+	chain_at(b, "nat_sink");
+	RULE(b, if_to_text(b, "224.0.0.0", 4), do_return(b));
+	RULE(b, if_to_text(b, "ff00::", 8), do_return(b));
+	RULE(b, if_to_type(b, RTN_BROADCAST), do_return(b));
+	factory_dhcp(b, do_return);
+	factory_ntp(b, do_return);
+	RULE(b, do_goto(b, "nat_gate"));
+}
+
+/* What `ours` would neither accept nor refuse for sure is met. What returns from here is
+ * left to `ours`. An element of our own number in a map speaks of everybody. */
 static void chains_nat_gate(struct builder *b)
 {
 	chain_at(b, "nat_gate");
@@ -153,11 +174,14 @@ static void chains_nat_gate(struct builder *b)
 	ours_sets(b, SET_REFUSE4, do_return);
 	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_return(b));
 	RULE(b, if_in_set(b, SET_ACTOR_PEEK), do_jump(b, "nat_peek"));
+	RULE(b, if_on(b, SET_ACTOR_PEEK), do_jump(b, "nat_peek"));
 	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_return(b));
+	RULE(b, if_on(b, SET_ACTOR_PASS), do_return(b));
 	RULE(b, do_goto(b, "nat_met"));
 	chain_at(b, "nat_peek");
 	for (unsigned i = 0; i < b->conf->npeek; i++)
-		RULE(b, if_to_port(b, b->conf->peek_ports[i]), do_goto(b, "nat_met"));
+		RULE(b, if_proto(b, IPPROTO_TCP), if_to_port(b, b->conf->peek_ports[i]),
+			do_goto(b, "nat_met"));
 	chain_at(b, "nat_met");
 	to_gate(b, 4);
 	if (b->conf->ipv6)
@@ -213,10 +237,16 @@ static void redirected(struct builder *b, uint8_t family)
 
 	RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
 		if_to_port(b, b->conf->dns_port), do_goto(b, "mine"));
-	if (b->conf->gate_port)
-		RULE(b, if_to(b, &to, addr_bits(&to)),
-			if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT), if_proto(b, IPPROTO_TCP),
-			if_to_port(b, b->conf->gate_port), do_goto(b, "mine"));
+	if (!b->conf->gate_port)
+		return;
+	RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
+		if_proto(b, IPPROTO_TCP), if_to_port(b, b->conf->gate_port),
+		do_goto(b, "mine"));
+	RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
+		if_proto(b, IPPROTO_UDP), if_to_port(b, b->conf->gate_port),
+		if_within(b, SET_HOLDS, HOLDS_PER_S, HOLDS_BURST), do_goto(b, "mine"));
+	RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
+		if_proto(b, IPPROTO_UDP), if_to_port(b, b->conf->gate_port), do_drop(b));
 }
 
 /* our listeners and the numbers' addresses, of every instance */
@@ -274,11 +304,24 @@ static void chain_ours(struct builder *b)
 	RULE(b, if_to_type(b, RTN_LOCAL), do_goto(b, "admit"));
 	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_goto(b, "no_actor"));
 	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_goto(b, "admit"));
+	RULE(b, if_on(b, SET_ACTOR_PASS), do_goto(b, "admit"));
 	/* endpoints of kernel tunnels pass here: the inner packet has been judged */
 	ours_sets(b, SET_PASS4, go_admit);
 	RULE(b, do_jump(b, "factory"));
-	/* sockets bound to a device, and undecided other protocols, are held here */
-	RULE(b, do_goto(b, b->conf->default_allow ? "admit" : "no_default"));
+	if (b->conf->gate_port)
+		RULE(b, do_goto(b, "held"));
+	else
+		RULE(b, do_goto(b, b->conf->default_allow ? "admit" : "no_default"));
+}
+
+/* What can be neither redirected nor answered yet: sockets bound to a device, other
+ * protocols, groups, connections that are older than their entries. The log asks for a
+ * decision; the next try meets its element. */
+static void chain_held(struct builder *b)
+{
+	chain_at(b, "held");
+	RULE(b, if_within(b, SET_HOLDS, HOLDS_PER_S, HOLDS_BURST), do_log(b, "held"));
+	RULE(b, do_drop(b));
 }
 
 /* Before the pairs: what runs already stops too. In input nothing is said to the peer. */
@@ -323,7 +366,7 @@ struct group {
 	uint16_t port;
 };
 
-static void factory_dhcp(struct builder *b)
+static void factory_dhcp(struct builder *b, void (*end)(struct builder *b))
 {
 	static const struct group lan[] = {
 		{ "255.255.255.255", 32, 67 }, { "10.0.0.0", 8, 67 }, { "172.16.0.0", 12, 67 },
@@ -334,8 +377,13 @@ static void factory_dhcp(struct builder *b)
 	for (size_t i = 0; i < ARRAY_LEN(lan); i++)
 		RULE(b, if_to_text(b, lan[i].to, lan[i].bits), if_proto(b, IPPROTO_UDP),
 			if_from_port(b, lan[i].port == 67 ? 68 : 546),
-			if_to_port(b, lan[i].port), if_factory(b, NFT_FACTORY_DHCP),
-			do_goto(b, "admit"));
+			if_to_port(b, lan[i].port), if_factory(b, NFT_FACTORY_DHCP), end(b));
+}
+
+static void factory_ntp(struct builder *b, void (*end)(struct builder *b))
+{
+	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 123), if_factory(b, NFT_FACTORY_NTP),
+		end(b));
 }
 
 /* mDNS, SSDP, LLMNR: RFC 6762, UPnP device architecture, RFC 4795 */
@@ -377,9 +425,8 @@ static void factory_nd(struct builder *b)
 static void chain_factory(struct builder *b)
 {
 	chain_at(b, "factory");
-	factory_dhcp(b);
-	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 123), if_factory(b, NFT_FACTORY_NTP),
-		do_goto(b, "admit"));
+	factory_dhcp(b, go_admit);
+	factory_ntp(b, go_admit);
 	factory_mdns(b);
 	factory_nd(b);
 }
@@ -441,7 +488,14 @@ static void chain_in_listener(struct builder *b)
 	const uint32_t both = IPS_SRC_NAT | IPS_DST_NAT;
 
 	chain_at(b, "in_listener");
+	if (b->conf->gate_port)
+		RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, b->conf->gate_port),
+			do_goto(b, "sunk"));
 	RULE(b, if_in_lo(b), if_ct_ours(b), if_ct_status(b, both, both), do_return(b));
+	RULE(b, do_drop(b));
+	chain_at(b, "sunk");
+	RULE(b, if_in_lo(b), if_ct_ours(b), if_ct_original(b), if_ct_status(b, both, both),
+		do_log(b, "sink"));
 	RULE(b, do_drop(b));
 }
 
@@ -497,8 +551,8 @@ static void chains_make(struct builder *b)
 		{ "post", { "filter", NF_INET_POST_ROUTING, LAST } },
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
 	};
-	static const char *const plain[] = { "nat_ours", "nat_gate", "nat_peek", "nat_met", "ours", "self", "mine", "admit",
-		"factory", "no", "back", "in_listener", "in_ours", "in_admit", "blocked",
+	static const char *const plain[] = { "nat_ours", "nat_sink", "nat_gate", "nat_peek",
+		"nat_met", "ours", "held", "sunk", "self", "mine", "admit", "factory", "no", "back", "in_listener", "in_ours", "in_admit", "blocked",
 		"in_blocked" };
 
 	for (size_t i = 0; i < ARRAY_LEN(hooked); i++)
@@ -538,10 +592,13 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	chains_make(b);
 	chain_raw(b);
 	chain_nat(b);
-	if (conf->gate_port)
+	if (conf->gate_port) {
+		chain_nat_sink(b);
 		chains_nat_gate(b);
+	}
 	chain_out(b);
 	chain_ours(b);
+	chain_held(b);
 	chain_self(b);
 	chain_mine(b);
 	chain_admit(b);

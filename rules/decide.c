@@ -248,6 +248,26 @@ void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t 
 	out->narrows = first_of(&q, PART_CLASS, narrows, NO_RANK) != NO_RANK;
 }
 
+bool ruleset_lets_all(const struct ruleset *rs, int64_t now_s, bool *narrows)
+{
+	bool named = false;
+
+	if (rs->fallback[FLOW_OUT] != VERDICT_ALLOW)
+		return false;
+	for (uint32_t i = 0; i < rs->n; i++) {
+		const struct rule *r = rs->rules[i];
+
+		if (r->action == VERDICT_ALLOW || !(r->dirs & 1 << FLOW_OUT) ||
+			!rule_holds(r, now_s))
+			continue;
+		if (!r->named)
+			return false;
+		named = true;
+	}
+	*narrows = named;
+	return true;
+}
+
 static bool overlap(const struct what *a, const struct what *b)
 {
 	if (a->proto && b->proto && a->proto != b->proto)

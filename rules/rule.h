@@ -130,7 +130,6 @@ bool path_glob_matches(const char *glob, const char *path);
 bool host_glob_matches(const char *glob, const char *host);
 void rule_reach(struct rule *r); /* fills may, sure, named, not_at_name */
 unsigned net_bits(const struct what *w); /* prefix length, or 255: no prefix */
-bool proto_has_ports(uint8_t proto);
 bool proto_is(uint8_t of_rule, uint8_t proto);
 
 bool what_is_where(const struct what *w); /* as:, country:, continent: */

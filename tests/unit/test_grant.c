@@ -111,11 +111,11 @@ static void shared_elements(void **state)
 	grant_discard(two);
 	assert_false(grant_shared(b, one, 0));
 	assert_ptr_equal(grant_by_addr(b, 7, &one->addr), one);
-	grant_expire(b, 400000);
+	grant_expire(b, 400000, GRANT_REMEMBER_MS);
 	assert_int_equal(grant_count(b, 400000), 1);
 	assert_false(one->in_kernel);
 	assert_ptr_equal(grant_by_addr(b, 7, &one->addr), one); /* its name is remembered */
-	grant_expire(b, 400000 + GRANT_REMEMBER_MS);
+	grant_expire(b, 400000 + GRANT_REMEMBER_MS, GRANT_REMEMBER_MS);
 	assert_null(grant_by_addr(b, 7, &other->addr));
 	grant_book_free(b);
 }
