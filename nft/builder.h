@@ -66,6 +66,7 @@ void if_ct_mark_zero(struct builder *b);
 void if_ct_status(struct builder *b, uint32_t mask, uint32_t value);
 void if_ct_invalid(struct builder *b);
 void if_ct_new(struct builder *b); /* the flow's very first packet, not yet confirmed */
+void if_ct_related(struct builder *b); /* an error about a flow's packet; an expected flow */
 void if_ct_original(struct builder *b);
 void if_ct_reply(struct builder *b);
 void do_ct_mark_actor(struct builder *b); /* ct mark := actor */
@@ -74,6 +75,7 @@ void do_zone_from_mark(struct builder *b);
 /* where */
 void if_v4(struct builder *b);
 void if_v6(struct builder *b);
+void if_in_none(struct builder *b); /* made on this machine: in output */
 void if_in_lo(struct builder *b);
 void if_out_lo(struct builder *b);
 void if_out_not_lo(struct builder *b);
@@ -81,6 +83,7 @@ void if_to(struct builder *b, const struct addr *a, unsigned bits); /* checks th
 void if_from(struct builder *b, const struct addr *a, unsigned bits);
 void if_to_text(struct builder *b, const char *addr, unsigned bits);
 void if_to_type(struct builder *b, uint32_t type); /* RTN_* of the destination */
+void if_from_type(struct builder *b, uint32_t type); /* ... of the source */
 /* what */
 void if_proto(struct builder *b, uint8_t proto);
 void if_to_port(struct builder *b, uint16_t port);

@@ -15,6 +15,7 @@
 enum {
 	LO = 1, /* the loopback device's index, in every network namespace */
 	CT_INVALID = 1, /* the kernel's NF_CT_STATE_INVALID_BIT */
+	CT_RELATED = 4, /* NF_CT_STATE_BIT(IP_CT_RELATED) */
 	CT_NEW = 8,     /* NF_CT_STATE_BIT(IP_CT_NEW) */
 	FIN = 1,        /* of byte 13 of a TCP header */
 	SYN = 2,
@@ -125,6 +126,11 @@ void if_ct_new(struct builder *b)
 	if_ct_status(b, IPS_CONFIRMED, 0);
 }
 
+void if_ct_related(struct builder *b)
+{
+	if_ct_state(b, CT_RELATED);
+}
+
 static void if_ct_direction(struct builder *b, uint8_t direction)
 {
 	load_ct(b, NFT_CT_DIRECTION, R0);
@@ -151,6 +157,12 @@ void if_v6(struct builder *b)
 {
 	load_meta(b, NFT_META_NFPROTO, R0);
 	equal8(b, NFPROTO_IPV6);
+}
+
+void if_in_none(struct builder *b)
+{
+	load_meta(b, NFT_META_IIF, R0);
+	equal32(b, 0);
 }
 
 void if_in_lo(struct builder *b)
@@ -220,14 +232,24 @@ void if_to_text(struct builder *b, const char *text, unsigned prefix)
 		if_to(b, &a, prefix);
 }
 
-void if_to_type(struct builder *b, uint32_t type)
+static void if_type(struct builder *b, uint32_t which, uint32_t type)
 {
 	struct nftnl_expr *e = expr_new(b, "fib");
 
 	expr_set32(e, NFTNL_EXPR_FIB_DREG, R0);
 	expr_set32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-	expr_set32(e, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_DADDR);
+	expr_set32(e, NFTNL_EXPR_FIB_FLAGS, which);
 	equal32(b, type);
+}
+
+void if_to_type(struct builder *b, uint32_t type)
+{
+	if_type(b, NFTA_FIB_F_DADDR, type);
+}
+
+void if_from_type(struct builder *b, uint32_t type)
+{
+	if_type(b, NFTA_FIB_F_SADDR, type);
 }
 
 void if_proto(struct builder *b, uint8_t proto)

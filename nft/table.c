@@ -301,7 +301,8 @@ static void chain_ours(struct builder *b)
 		do_goto(b, "no_dns"));
 	ours_sets(b, SET_REFUSE4, go_refuse);
 	RULE(b, if_to_type(b, RTN_LOCAL), if_in_set(b, SET_LOCAL_NO), do_goto(b, "no_local"));
-	RULE(b, if_to_type(b, RTN_LOCAL), do_goto(b, "admit"));
+	/* not what a raw socket sends itself in another's name: to answer that would leave */
+	RULE(b, if_to_type(b, RTN_LOCAL), if_from_type(b, RTN_LOCAL), do_goto(b, "admit"));
 	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_goto(b, "no_actor"));
 	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_goto(b, "admit"));
 	RULE(b, if_on(b, SET_ACTOR_PASS), do_goto(b, "admit"));
@@ -443,7 +444,12 @@ static void chains_no(struct builder *b)
 		}
 		RULE(b, do_goto(b, "no"));
 	}
+	/* a raw socket's packet in another's name: the answer would leave, and quote it */
 	chain_at(b, "no");
+	RULE(b, if_from_type(b, RTN_LOCAL), do_goto(b, "say_no"));
+	RULE(b, if_in_none(b), do_drop(b));
+	RULE(b, do_goto(b, "say_no"));
+	chain_at(b, "say_no");
 	RULE(b, do_reset(b));
 	RULE(b, do_reject(b));
 }
@@ -521,6 +527,10 @@ static void chain_in_ours(struct builder *b)
 	RULE(b, if_pair(b), do_accept(b));
 	RULE(b, if_ct_reply(b), if_ct_ours(b), do_goto(b, "no_reply"));
 	RULE(b, if_ct_reply(b), do_accept(b));
+	/* what the kernel says of a refusal comes over lo, whoever the flow's other end is */
+	RULE(b, if_proto(b, IPPROTO_ICMP), if_ct_related(b), do_accept(b));
+	RULE(b, if_proto(b, IPPROTO_ICMPV6), if_ct_related(b), do_accept(b));
+	RULE(b, if_in_lo(b), if_rst(b), do_accept(b));
 	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "in_admit"));
 	RULE(b, if_in_lo(b), do_goto(b, "in_admit"));
 	RULE(b, if_in_set(b, SET_INBOUND_REFUSE), do_goto(b, "no_inbound"));
@@ -552,7 +562,8 @@ static void chains_make(struct builder *b)
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
 	};
 	static const char *const plain[] = { "nat_ours", "nat_sink", "nat_gate", "nat_peek",
-		"nat_met", "ours", "held", "sunk", "self", "mine", "admit", "factory", "no", "back", "in_listener", "in_ours", "in_admit", "blocked",
+		"nat_met", "ours", "held", "sunk", "self", "mine", "admit", "factory", "no",
+		"say_no", "back", "in_listener", "in_ours", "in_admit", "blocked",
 		"in_blocked" };
 
 	for (size_t i = 0; i < ARRAY_LEN(hooked); i++)

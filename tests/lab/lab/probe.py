@@ -38,3 +38,18 @@ def lacks_bpf():
     if tried.returncode:
         return f"needs BPF: {tried.stderr.strip()}"
     return None
+
+
+def lacks_io_uring():
+    """Why programs cannot use io_uring here, or None."""
+    switch = "/proc/sys/kernel/io_uring_disabled"
+    if os.path.exists(switch) and open(switch).read().strip() != "0":
+        return f"needs io_uring: {switch} is not 0"
+    return None
+
+
+def lacks_mptcp():
+    """Why programs cannot use MPTCP here, or None."""
+    if not os.path.exists("/proc/sys/net/mptcp/enabled"):
+        return "needs MPTCP: no /proc/sys/net/mptcp"
+    return None
