@@ -17,7 +17,7 @@
 #include "nft/ct.h"
 #include "who/diag.h"
 
-enum { LIVE_MAX = 16384, LIVE_GONE_MAX = 4096, LIVE_PAST_SIZE = 4 << 20 /* GATE_PAST_SIZE */ };
+enum { LIVE_MAX = 16384, LIVE_GONE_MAX = 4096, LIVE_PAST_SIZE = 4 << 20 };
 
 struct live_book;
 

@@ -52,6 +52,7 @@ bool meet_counts(struct meet *m)
 	m->f.tx = t.tx;
 	m->f.rx_packets = t.rx_packets;
 	m->f.tx_packets = t.tx_packets;
+	ledger_count(m->meets->ledger, m->line, &m->f);
 	return true;
 }
 
@@ -64,12 +65,14 @@ static void meet_end(struct meet *m)
 	m->f.end_ms = clock_unix_ms();
 	if (m->f.verdict == VERDICT_DENY && m->f.state != FLOW_LIVE) {
 		m->f.state = FLOW_REFUSED;
+		m->f.end_ms = m->f.start_ms; /* there was nothing of it */
 		m->g->stats.refused++;
 	} else {
 		m->f.state = FLOW_DONE;
 	}
 	tell(m);
-	list_remove(m->all, &m->node);
+	ledger_drop(m->meets->ledger, m->line);
+	list_remove(&m->meets->all, &m->node);
 	free(m);
 }
 
@@ -340,6 +343,7 @@ static void connected(void *ctx, int fd)
 	m->state = MEET_RUN;
 	m->f.state = FLOW_LIVE;
 	m->g->stats.flows++;
+	m->line = ledger_put(m->meets->ledger, &m->f, m->start);
 	tell(m);
 	if (relay_join(m->relay, fd, m->http || !m->heard) < 0) {
 		close(fd);
@@ -417,8 +421,7 @@ static bool decided_already(struct meet *m)
 	return claim_is_plain(m) && claim_judge(m, "", &d, verified) == CLAIM_ALLOW;
 }
 
-int meet_open(struct gate *g, struct relay_pool *pool, struct list *all, int fd,
-	const struct sockaddr_storage *peer)
+int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr_storage *peer)
 {
 	struct meet *m = calloc(1, sizeof(*m));
 	struct relay_calls calls = { m, look, over };
@@ -431,15 +434,16 @@ int meet_open(struct gate *g, struct relay_pool *pool, struct list *all, int fd,
 	m->deadline_ms = m->came_ms + g->conf.peek_ms;
 	r = meet_who(m, fd, peer);
 	if (r == 0)
-		r = relay_open(g->loop, pool, fd, &calls, &m->relay);
+		r = relay_open(g->loop, meets->pool, fd, &calls, &m->relay);
 	if (r < 0) {
 		free(m);
 		return r;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	m->all = all;
-	list_add(all, &m->node);
+	m->meets = meets;
+	m->line = LEDGER_NONE;
+	list_add(&meets->all, &m->node);
 	if (decided_already(m)) {
 		m->heard = true;
 		may_connect(m);

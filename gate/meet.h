@@ -7,10 +7,11 @@
 #include "gate/hello.h"
 #include "gate/httpstream.h"
 #include "gate/internal.h"
+#include "gate/ledger.h"
 #include "gate/relay.h"
 
 enum {
-	MEETS_MAX = 8192,
+	MEETS_MAX = LEDGER_MAX,
 	MEET_HELLO_MS = 10000,   /* a client that began to speak may take this long */
 	MEET_CONNECT_MS = 130000, /* the kernel's own patience (tcp_syn_retries) and a bit */
 	MEET_TICK_MS = 50,
@@ -23,10 +24,18 @@ enum meet_state {
 	MEET_RUN,
 };
 
+/* what meetings share */
+struct meets {
+	struct list all;
+	struct ledger *ledger;
+	struct relay_pool *pool;
+};
+
 struct meet {
 	struct gate *g;
 	struct list_node node;
-	struct list *all;
+	struct meets *meets;
+	int line;             /* of the ledger */
 	struct relay *relay;
 	enum meet_state state;
 	int64_t came_ms, deadline_ms; /* the second of MEET_PEEK and MEET_CONNECT */
@@ -50,10 +59,9 @@ struct meet {
 
 struct sockaddr_storage;
 
-/* Begins to hear what was accepted on fd, and puts it into all, which it leaves at its end by
- * itself; -errno leaves the descriptor the caller's. */
-int meet_open(struct gate *g, struct relay_pool *pool, struct list *all, int fd,
-	const struct sockaddr_storage *peer);
+/* Begins to hear what was accepted on fd, and puts it among the others, whom it leaves at its
+ * end by itself; -errno leaves the descriptor the caller's. */
+int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr_storage *peer);
 void meet_abort(struct meet *m); /* both sides are reset; m is gone */
 /* does its time matter? It may end here, as in the next. */
 bool meet_waits(struct meet *m, int64_t now_ms);

@@ -14,10 +14,12 @@
 
 enum { ACCEPTS_MAX = 64 };
 
+_Static_assert((int)LIVE_PAST_SIZE + (int)LEDGER_SIZE <= (int)GATE_PAST_SIZE,
+	"both have room in the past");
+
 struct proxy {
 	struct gate *g;
-	struct relay_pool *pool;
-	struct list meets;
+	struct meets meets;
 	uv_timer_t *tick;
 	bool ticking;
 	uv_poll_t *listeners[PROXY_LISTENERS_MAX];
@@ -37,7 +39,7 @@ static void on_tick(uv_timer_t *t)
 	int64_t now = clock_boot_ms();
 	bool waiting = false;
 
-	for (struct list_node *n = x->meets.newest, *older; n; n = older) {
+	for (struct list_node *n = x->meets.all.newest, *older; n; n = older) {
 		older = n->older; /* n may end */
 		waiting |= meet_waits(meet_of(n), now);
 	}
@@ -58,8 +60,8 @@ static void tick_on(struct proxy *x)
 
 static void take(struct proxy *x, int fd, const struct sockaddr_storage *peer)
 {
-	if (!x->g->rules || x->meets.n >= MEETS_MAX ||
-		meet_open(x->g, x->pool, &x->meets, fd, peer) < 0)
+	if (!x->g->rules || x->meets.all.n >= MEETS_MAX ||
+		meet_open(x->g, &x->meets, fd, peer) < 0)
 		close(fd); /* unread, so reset if it said anything */
 	else
 		tick_on(x);
@@ -90,7 +92,7 @@ static void on_incoming(uv_poll_t *poll, int status, int events)
 void proxy_counts(struct proxy *x, void (*each)(void *ctx, const struct flow_count *c),
 	void *ctx)
 {
-	for (struct list_node *n = x ? x->meets.newest : NULL; n; n = n->older) {
+	for (struct list_node *n = x ? x->meets.all.newest : NULL; n; n = n->older) {
 		struct meet *m = meet_of(n);
 
 		if (m->state != MEET_RUN || !meet_counts(m))
@@ -102,25 +104,46 @@ void proxy_counts(struct proxy *x, void (*each)(void *ctx, const struct flow_cou
 
 void proxy_review(struct proxy *x)
 {
-	for (struct list_node *n = x ? x->meets.newest : NULL, *older; n; n = older) {
+	for (struct list_node *n = x ? x->meets.all.newest : NULL, *older; n; n = older) {
 		older = n->older; /* n may end */
 		meet_review(meet_of(n));
 	}
 }
 
+/* they were spliced by a core that is gone */
+static void ended(void *ctx, const struct flow *was, uint64_t start)
+{
+	struct gate *g = ctx;
+	const struct program *p = who_actor(g->parts.who, was->actor);
+	struct flow f = *was;
+	struct process process;
+
+	if (p->serial != f.serial) {
+		p = who_unknown(g->parts.who);
+		f.serial = p->serial;
+	}
+	f.state = FLOW_DONE;
+	f.end_ms = clock_unix_ms();
+	flow_offer(g, &f, p, flow_process(g, &f, start, &process));
+}
+
 int proxy_open(struct gate *g, struct proxy **out)
 {
+	uint8_t *memory = g->conf.past ? (uint8_t *)g->conf.past + LIVE_PAST_SIZE : NULL;
 	struct proxy *x = calloc(1, sizeof(*x));
 
 	if (!x)
 		return -ENOMEM;
 	x->g = g;
 	x->tick = malloc(sizeof(*x->tick));
-	if (!x->tick || relay_pool_new(&x->pool) < 0) {
+	if (!x->tick || relay_pool_new(&x->meets.pool) < 0 ||
+		ledger_new(memory, &x->meets.ledger) < 0) {
+		relay_pool_free(x->meets.pool);
 		free(x->tick);
 		free(x);
 		return -ENOMEM;
 	}
+	ledger_take_over(x->meets.ledger, ended, g);
 	uv_timer_init(g->loop, x->tick);
 	x->tick->data = x;
 	*out = x;
@@ -154,9 +177,10 @@ void proxy_close(struct proxy *x)
 		return;
 	for (unsigned i = 0; i < x->nlisteners; i++)
 		uv_close((uv_handle_t *)x->listeners[i], free_handle);
-	while (x->meets.newest)
-		meet_abort(meet_of(x->meets.newest));
+	while (x->meets.all.newest)
+		meet_abort(meet_of(x->meets.all.newest));
 	uv_close((uv_handle_t *)x->tick, free_handle);
-	relay_pool_free(x->pool);
+	relay_pool_free(x->meets.pool);
+	ledger_free(x->meets.ledger);
 	free(x);
 }

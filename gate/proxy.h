@@ -10,6 +10,7 @@ struct proxy;
 
 enum { PROXY_LISTENERS_MAX = 2 };
 
+/* connections of a core before us are told as ended */
 int proxy_open(struct gate *g, struct proxy **out);
 /* a listening socket, non-blocking, which stays the caller's */
 int proxy_listen(struct proxy *x, int fd);

@@ -337,14 +337,16 @@ void window_recall(struct window *w, struct link_flow *f)
 		record_equal, &key);
 	struct link_flow was;
 
-	if (!n || f->flow.name[0])
+	if (!n || (f->flow.name[0] && f->process[0]))
 		return;
 	record_get(container_of(n, struct record, node), &was);
 	if (was.flow.start_ms != f->flow.start_ms || was.flow.port != f->flow.port ||
 		addr_cmp(&was.flow.addr, &f->flow.addr) != 0)
 		return;
+	if (f->flow.name[0] && strcmp(f->flow.name, was.flow.name) != 0)
+		return;
 	text_copy(f->flow.name, sizeof(f->flow.name), was.flow.name);
-	if (f->flow.pid)
+	if (f->process[0] || (f->flow.pid && f->flow.pid != was.flow.pid))
 		return;
 	f->flow.pid = was.flow.pid;
 	text_copy(f->process, sizeof(f->process), was.process);

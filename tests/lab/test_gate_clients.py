@@ -249,6 +249,25 @@ def has_websockets():
     return bool(list(pathlib.Path("/usr/lib/python3/dist-packages").glob("websockets")))
 
 
+def test_what_the_gate_passed_on_ends_with_its_core_and_is_told(lab):
+    """The next core says of it that it ended, with what was counted, whose it was and why."""
+    rule = f"allow /usr/bin/curl {zones.WWW4}:80/tcp"
+    gate = lab.scupperd(rules=rule)
+    got = lab.tmp / "got"
+    curl = gate.start("curl", "-sS", "-o", got, f"http://{zones.WWW4}/slow")
+    live = gate.wait_flow(lambda f: f["state"] == "live" and f["rx"] > 10000, "it", 30)
+    gate.kill_core()
+    assert not curl.wait().ok, "it went on without the gate"
+    done = gate.wait_flow(lambda f: f["state"] == "done", "its end", 20)
+    assert [f["id"] for f in gate.flows()] == [live["id"]], "one connection, one flow"
+    for key in "start", "actor", "address", "rule":
+        assert done[key] == live[key], key
+    assert done["end"] and done["rx"] >= live["rx"]
+    wait_for(lambda: [(h["state"], bool(h["end"])) for h in gate.items("history")] ==
+             [("done", True)], "the history to say so")
+    assert gate.run("curl", "-sSm5", f"http://{zones.WWW4}/").ok
+
+
 MANY = """
 import hashlib, os, resource, select, socket, struct, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))

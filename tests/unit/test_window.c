@@ -216,6 +216,7 @@ static void what_a_fallen_core_knew_is_recalled(void **state)
 		int32_t pid;
 	} cases[] = {
 		{ "the same", 9, 5, 443, "", "a.test", 77 },
+		{ "the same, with its name", 9, 5, 443, "a.test", "a.test", 77 },
 		{ "another name is not lost", 9, 5, 443, "b.test", "b.test", 0 },
 		{ "an id used again", 9, 6, 443, "", "", 0 },
 		{ "to another port", 9, 5, 80, "", "", 0 },
