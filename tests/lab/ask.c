@@ -3,6 +3,7 @@
  * is many programs.
  *   ask udp|sendto|tcp SERVER NAME          connected UDP, unconnected UDP, TCP
  *   ask udp-leave|sendto-leave SERVER NAME  gone before the answer comes
+ *   ask given SERVER NAME                   sendto on a UDP socket that is descriptor 3
  *   ask flood SERVER NAME RATE SECONDS      numbered names below NAME
  * Asks for A once, never again. Prints "NAME RCODE [ADDRESS...]"; exits with the rcode, 100
  * where no answer came in 5 s, 101 where the network said no. */
@@ -121,11 +122,11 @@ static int failed(const char *name, const char *what)
 	return e == ETIMEDOUT ? NO_ANSWER : NO_NETWORK;
 }
 
-static int ask_udp(const struct server *s, const char *name, bool connected, bool leave)
+static int ask_udp(const struct server *s, const char *name, int fd, bool connected,
+	bool leave)
 {
 	uint8_t query[ROOM], reply[ROOM];
 	size_t len = query_write(name, (uint16_t)getpid(), query);
-	int fd = socket(s->at.ss_family, SOCK_DGRAM, 0);
 	ssize_t n;
 
 	if (connected && connect(fd, (const struct sockaddr *)&s->at, s->len) < 0)
@@ -218,5 +219,7 @@ int main(int argc, char **argv)
 		return ask_tcp(&s, argv[3]);
 	if (strcmp(how, "flood") == 0 && argc == 6)
 		return flood(&s, argv[3], atol(argv[4]), atol(argv[5]));
-	return ask_udp(&s, argv[3], strncmp(how, "udp", 3) == 0, strstr(how, "-leave") != NULL);
+	return ask_udp(&s, argv[3], strcmp(how, "given") == 0 ? 3
+		: socket(s.at.ss_family, SOCK_DGRAM, 0), strncmp(how, "udp", 3) == 0,
+		strstr(how, "-leave") != NULL);
 }
