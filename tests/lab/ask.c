@@ -4,13 +4,14 @@
  *   ask udp|sendto|tcp SERVER NAME          connected UDP, unconnected UDP, TCP
  *   ask udp-leave|sendto-leave SERVER NAME  gone before the answer comes
  *   ask given SERVER NAME                   sendto on a UDP socket that is descriptor 3
- *   ask flood SERVER NAME RATE SECONDS      numbered names below NAME
+ *   ask flood SERVER NAME RATE SECONDS      numbered names below NAME, until SIGTERM at most
  * Asks for A once, never again. Prints "NAME RCODE [ADDRESS...]"; exits with the rcode, 100
  * where no answer came in 5 s, 101 where the network said no. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -177,6 +178,14 @@ static int64_t now_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static volatile sig_atomic_t enough;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	enough = 1;
+}
+
 static int flood(const struct server *s, const char *name, long rate, long seconds)
 {
 	int64_t begin = now_us(), end = begin + seconds * 1000000, now;
@@ -187,7 +196,8 @@ static int flood(const struct server *s, const char *name, long rate, long secon
 
 	if (connect(fd, (const struct sockaddr *)&s->at, s->len) < 0)
 		return failed(name, "connect");
-	while ((now = now_us()) < end) {
+	signal(SIGTERM, on_term);
+	while (!enough && (now = now_us()) < end) {
 		long due = (long)((now - begin) * rate / 1000000);
 
 		if (sent + unsent >= due)

@@ -85,11 +85,11 @@ def test_the_same_sent_to_other_servers(lab, crowd, server):
 def test_attribution_under_a_flood(lab, crowd):
     programs, gate = crowd
     flooder = lab.program(lab.ask, "flooder")
-    flood = gate.start(flooder, "flood", "127.0.0.53", "flood.ads.example", "40000", "12")
+    flood = gate.start(flooder, "flood", "127.0.0.53", "flood.ads.example", "40000", "120")
     wait_for(lambda: gate.status()["counters"]["queries"] > 5000, "the flood to be on")
     ask_all(gate, programs, ["udp", "sendto", "tcp"], may_miss=RUNS // 10)
     assert flood.running, "the flood ended before the last query: raise its time"
-    said = flood.wait().out
+    said = flood.stop().out
     print("flood:", said.strip())
     sent = int(said.split()[1])
     assert sent > 100_000, said
