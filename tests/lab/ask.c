@@ -202,14 +202,14 @@ static int flood(const struct server *s, const char *name, long rate, long secon
 
 		if (sent + unsent >= due)
 			usleep(500);
-		while (sent + unsent < due) {
+		while (!enough && sent + unsent < due) {
 			snprintf(full, sizeof(full), "f%ld.%s", sent + unsent, name);
 			if (send(fd, query, query_write(full, (uint16_t)sent, query), 0) < 0)
 				unsent++;
 			else
 				sent++;
 		}
-		while (recv(fd, reply, sizeof(reply), 0) > 0)
+		while (!enough && recv(fd, reply, sizeof(reply), 0) > 0)
 			answered++;
 	}
 	printf("sent %ld unsent %ld answered %ld\n", sent, unsent, answered);
