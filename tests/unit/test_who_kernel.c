@@ -128,6 +128,33 @@ static void test_same_program(void **state)
 	}
 }
 
+/* a ping socket is for the groups that the network namespace names */
+static void pings_for_root(void)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ping_group_range", "w");
+
+	assert_non_null(f);
+	fputs("0 0\n", f);
+	fclose(f);
+}
+
+static void test_kinds(void **state)
+{
+	static const char *const kinds[] = { "udp6", "tcp", "mptcp", "mptcp6", "ping", "raw",
+		"raw6" };
+	char path[512];
+	uint32_t want;
+
+	(void)state;
+	pings_for_root();
+	keep(path, lab_copy(&lab, "kinds"));
+	want = number(lab_run(&lab, path, "udp"));
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		print_message("%s\n", kinds[i]);
+		assert_int_equal(number(lab_run(&lab, path, kinds[i])), want);
+	}
+}
+
 static void test_exec_changes(void **state)
 {
 	char a[512], b[512], ops[1024];
@@ -638,6 +665,34 @@ static void test_closed(void **state)
 	}
 }
 
+/* every kind of packet is one of its socket's, MPTCP's too, whose sockets are made by the
+ * kernel */
+static void test_closed_kinds(void **state)
+{
+	static const struct {
+		const char *op;
+		int want;
+	} kinds[] = {
+		{ "away-tcp", EINPROGRESS }, { "away-mptcp", EINPROGRESS }, { "away-ping", EPERM },
+		{ "away-raw", EPERM },
+	};
+	struct who_stats before, after;
+	char a[512];
+
+	(void)state;
+	pings_for_root();
+	keep(a, lab_copy(&lab, "closed-kinds"));
+	lab_who_open(&lab, NULL, true, 0);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		print_message("%s\n", kinds[i].op);
+		who_stats(lab.who, &before);
+		assert_int_equal(lab_run(&lab, a, kinds[i].op), kinds[i].want);
+		who_stats(lab.who, &after);
+		assert_true(after.stamps_missing > before.stamps_missing);
+	}
+	lab_who_close(&lab, true);
+}
+
 static void test_quota(void **state)
 {
 	struct who_stats s;
@@ -804,7 +859,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_WHO(test_two_programs), WITH_WHO(test_page_without_ring),
-		WITH_WHO(test_same_program), WITH_WHO(test_exec_changes),
+		WITH_WHO(test_same_program), WITH_WHO(test_kinds), WITH_WHO(test_exec_changes),
 		WITH_WHO(test_script), WITH_WHO(test_not_believed), WITH_WHO(test_mount_namespace),
 		WITH_WHO(test_looked_at_exec), WITH_WHO(test_hard_links),
 		WITH_WHO(test_users), WITH_WHO(test_other_netns),
@@ -814,7 +869,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_alive_before), cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_no_gap), cmocka_unit_test(test_inner_instance),
 		cmocka_unit_test(test_core_by_fork),
-		cmocka_unit_test(test_closed), cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_closed), cmocka_unit_test(test_closed_kinds),
+		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_reclaim), cmocka_unit_test(test_taken_back),
 		cmocka_unit_test(test_borne_by_socket),
 		cmocka_unit_test(test_why),

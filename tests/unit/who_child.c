@@ -2,6 +2,8 @@
  * The small program of who_lab.h: does operations, prints one line for each result. */
 #include "tests/unit/who_lab.h"
 
+#include "base/macros.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -36,6 +38,15 @@ static void make(int family, int type)
 {
 	sock = socket(family, type, 0);
 	say_mark();
+}
+
+static void make_of(int family, int type, int proto)
+{
+	sock = socket(family, type, proto);
+	if (sock < 0)
+		printf("-%d\n", errno);
+	else
+		say_mark();
 }
 
 static struct sockaddr_in at(uint32_t ip, uint16_t port)
@@ -198,6 +209,19 @@ static void tcp_to(uint16_t port)
 	say(connect(fd, (struct sockaddr *)&to, sizeof(to)));
 }
 
+/* begins a connection, or sends something that is no datagram of UDP */
+static void away(int type, int proto)
+{
+	struct sockaddr_in to = at(0x0a090002, type == SOCK_STREAM ? 9 : 0);
+	static const char echo[8] = { 8 };
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK, proto);
+
+	if (type == SOCK_STREAM)
+		say(connect(fd, (struct sockaddr *)&to, sizeof(to)));
+	else
+		say(sendto(fd, echo, sizeof(echo), 0, (struct sockaddr *)&to, sizeof(to)));
+}
+
 /* sockets until told to stop: how many of them had no mark? */
 static void many(void)
 {
@@ -216,6 +240,33 @@ static void many(void)
 		bare += (mark & ACTOR_MASK) == ACTOR_UNKNOWN || mark >> 24 == 0;
 	}
 	printf("-%u\n", bare);
+}
+
+static bool op_kind(const char *op)
+{
+	static const struct {
+		const char *op;
+		int family, type, proto;
+	} kinds[] = {
+		{ "udp6", AF_INET6, SOCK_DGRAM, 0 },
+		{ "tcp", AF_INET, SOCK_STREAM, 0 },
+		{ "mptcp", AF_INET, SOCK_STREAM, IPPROTO_MPTCP },
+		{ "mptcp6", AF_INET6, SOCK_STREAM, IPPROTO_MPTCP },
+		{ "ping", AF_INET, SOCK_DGRAM, IPPROTO_ICMP },
+		{ "raw", AF_INET, SOCK_RAW, IPPROTO_ICMP },
+		{ "raw6", AF_INET6, SOCK_RAW, IPPROTO_ICMPV6 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(op, kinds[i].op) == 0)
+			make_of(kinds[i].family, kinds[i].type, kinds[i].proto);
+		else if (strncmp(op, "away-", 5) == 0 && strcmp(op + 5, kinds[i].op) == 0)
+			away(kinds[i].type, kinds[i].proto);
+		else
+			continue;
+		return true;
+	}
+	return false;
 }
 
 static bool op_socket(const char *op)
@@ -264,7 +315,7 @@ int child_main(int argc, char **argv)
 			make(AF_INET, SOCK_DGRAM);
 			return 0;
 		}
-		if (op_socket(op))
+		if (op_socket(op) || op_kind(op))
 			continue;
 		else if (strcmp(op, "wait") == 0)
 			wait_for_go();
