@@ -179,34 +179,31 @@ static int64_t batch_ns(struct client *c, int kind, size_t which)
 	return (now_ns() - began) / calls[which].batch / calls[which].of;
 }
 
-static int by_size(const void *a, const void *b)
+static void measure(struct client *c, size_t which, size_t rounds)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	struct figures took[KINDS], more;
 
-	return (x > y) - (x < y);
-}
+	figures_init(&took[BARE], rounds);
+	figures_init(&took[HOOKED], rounds);
+	figures_init(&more, rounds);
+	for (size_t r = 0; r < rounds; r++) {
+		int64_t ns[KINDS];
 
-static long long median(int64_t *of, long n)
-{
-	qsort(of, (size_t)n, sizeof(*of), by_size);
-	return of[n / 2];
-}
+		for (size_t i = 0; i < KINDS; i++) { /* each goes first as often */
+			size_t kind = (i + r) % KINDS;
 
-static void measure(struct client *c, size_t which, long rounds)
-{
-	static int64_t took[KINDS][ROUNDS_MAX], more[ROUNDS_MAX];
-
-	for (long r = 0; r < rounds; r++) {
-		for (int i = 0; i < KINDS; i++) { /* each goes first as often */
-			int kind = (i + (int)r) % KINDS;
-
-			took[kind][r] = batch_ns(c, kind, which);
+			ns[kind] = batch_ns(c, (int)kind, which);
+			figures_add(&took[kind], ns[kind]);
 		}
-		more[r] = took[HOOKED][r] - took[BARE][r];
+		figures_add(&more, ns[HOOKED] - ns[BARE]);
 	}
-	printf("%s_bare_ns=%lld %s_hooked_ns=%lld %s_more_ns=%lld ", calls[which].name,
-		median(took[BARE], rounds), calls[which].name, median(took[HOOKED], rounds),
-		calls[which].name, median(more, rounds));
+	printf("%s_bare_ns=%ld %s_hooked_ns=%ld %s_more_ns=%ld ", calls[which].name,
+		(long)figures_median(&took[BARE]), calls[which].name,
+		(long)figures_median(&took[HOOKED]), calls[which].name,
+		(long)figures_median(&more));
+	figures_done(&took[BARE]);
+	figures_done(&took[HOOKED]);
+	figures_done(&more);
 }
 
 /* the hooks must have seen the one kind and not the other, or the figures say nothing */
@@ -223,7 +220,7 @@ static void check_marks(const struct client *c)
 	}
 }
 
-static void client(char **argv, long rounds)
+static void client(char **argv, size_t rounds)
 {
 	struct client c = { .cgroup = { [HOOKED] = argv[0], [BARE] = argv[1] } };
 	uint16_t port = (uint16_t)number(argv[3], 65534);
@@ -288,7 +285,7 @@ int main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "serve") == 0)
 		serve(number(argv[2], 65534));
 	if (argc == 7 && strcmp(argv[1], "client") == 0) {
-		client(argv + 3, number(argv[2], ROUNDS_MAX));
+		client(argv + 3, (size_t)number(argv[2], ROUNDS_MAX));
 		return 0;
 	}
 	while ((opt = getopt(argc, argv, "r:")) != -1) {

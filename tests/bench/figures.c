@@ -36,13 +36,19 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+int64_t figures_median(struct figures *f)
+{
+	qsort(f->ns, f->n, sizeof(*f->ns), by_size);
+	return f->n ? f->ns[f->n / 2] : 0;
+}
+
 void figures_print(struct figures *f, const char *name)
 {
+	int64_t median = figures_median(f);
+
 	if (f->n == 0)
 		return;
-	qsort(f->ns, f->n, sizeof(*f->ns), by_size);
-	printf(" %s_p50_us=%.1f %s_p99_us=%.1f %s_n=%zu", name,
-		(double)f->ns[f->n / 2] / 1000, name,
+	printf(" %s_p50_us=%.1f %s_p99_us=%.1f %s_n=%zu", name, (double)median / 1000, name,
 		(double)f->ns[f->n * 99 / 100] / 1000, name, f->n);
 }
 

@@ -16,6 +16,7 @@ void figures_init(struct figures *f, size_t max); /* ends the program without me
 void figures_add(struct figures *f, int64_t ns);  /* over max: not kept */
 /* " name_p50_us=1.2 name_p99_us=3.4 name_n=1000", nothing for no tries; sorts */
 void figures_print(struct figures *f, const char *name);
+int64_t figures_median(struct figures *f); /* ns, 0 for no tries; sorts */
 void figures_done(struct figures *f);
 
 /* a whole number from the command line, or the program ends with 2 */
