@@ -250,6 +250,7 @@ void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t 
 
 bool ruleset_lets_all(const struct ruleset *rs, int64_t now_s, bool *narrows)
 {
+	const unsigned elsewhere = ZONES_ALL & ~(1u << ZONE_LOCALHOST);
 	bool named = false;
 
 	if (rs->fallback[FLOW_OUT] != VERDICT_ALLOW)
@@ -258,7 +259,7 @@ bool ruleset_lets_all(const struct ruleset *rs, int64_t now_s, bool *narrows)
 		const struct rule *r = rs->rules[i];
 
 		if (r->action == VERDICT_ALLOW || !(r->dirs & 1 << FLOW_OUT) ||
-			!rule_holds(r, now_s))
+			!(r->may & elsewhere) || !rule_holds(r, now_s))
 			continue;
 		if (!r->named)
 			return false;

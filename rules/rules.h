@@ -146,8 +146,8 @@ struct whole {
 void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t now_s,
 	struct whole *out);
 
-/* Is there nothing by which anybody could be denied or asked for an address that no name
- * explains? narrows then says whether somebody could be for a name. */
+/* Is there nothing by which anybody could be denied or asked for another machine's address
+ * that no name explains? narrows then says whether somebody could be for a name. */
 bool ruleset_lets_all(const struct ruleset *rs, int64_t now_s, bool *narrows);
 
 bool proto_has_ports(uint8_t proto);

@@ -240,6 +240,17 @@ for line in sys.stdin:
     talker.stop()
 
 
+def test_an_approved_answer_opens_what_was_refused_before_it(lab):
+    gate = lab.scupperd(rules=f"allow {PYTHON}* echo.shop.test")
+    code = '''
+print(*udp(sys.argv[1], 7, tries=3))
+print(*udp(socket.getaddrinfo("echo.shop.test", 7, socket.AF_INET)[0][4][0], 7))
+'''
+    met = python(gate, code, zones.ECHO4)
+    assert len(met) == 4 and "echo" not in met[:3] and met[2] != "lost", met
+    assert met[3] == "echo", "at its first try"
+
+
 def test_modes_and_a_new_core_let_through_and_refuse_as_ever(lab):
     gate = lab.scupperd(rules="allow /usr/bin/nobody any")
     code = "print(*udp(sys.argv[1], 7, tries=6))"

@@ -696,6 +696,48 @@ static void whole(void **state)
 	}
 }
 
+static void lets_all(void **state)
+{
+	static const struct {
+		const char *why, *rules;
+		enum verdict fallback;
+		const char *want;
+	} cases[] = {
+		{ "nothing, allow", "", ALLOW, "all" },
+		{ "nothing, deny", "", DENY, "no" },
+		{ "nothing, ask", "", ASK, "no" },
+		{ "allowed, but not by default", "allow any any", DENY, "no" },
+		{ "a name", "deny /x .org", ALLOW, "all but names" },
+		{ "a name that is asked", "ask any a.org", ALLOW, "all but names" },
+		{ "a program", "deny /x any", ALLOW, "no" },
+		{ "an address", "deny /x 1.1.1.1", ALLOW, "no" },
+		{ "an address, outranked for the unknown alone",
+			"deny any 1.1.1.1\nallow unknown 1.1.1.1", ALLOW, "no" },
+		{ "a port", "ask any any:25", ALLOW, "no" },
+		{ "a country", "deny any country:NL", ALLOW, "no" },
+		{ "a group", "deny any multicast", ALLOW, "no" },
+		{ "this machine alone", "deny any localhost\ndeny /x 127.0.0.1:631", ALLOW,
+			"all" },
+		{ "what comes in", "deny any any in", ALLOW, "all" },
+		{ "expired", "deny any any for 5s", ALLOW, "all" },
+		{ "off", "deny any any off", ALLOW, "all" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct ruleset *rs = rules_of(cases[i].rules, cases[i].fallback, ALLOW);
+		bool narrows = false;
+
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(ruleset_add_factory(rs), 0);
+		assert_int_equal(ruleset_ready(rs), 0);
+		assert_string_equal(!ruleset_lets_all(rs, NOW, &narrows) ? "no" :
+				narrows ? "all but names" : "all",
+			cases[i].want);
+		ruleset_free(rs);
+	}
+}
+
 static void inbound_of_the_denied(void **state)
 {
 	struct ruleset *rs = ready("deny /x any\nallow any 10.0.0.1 in", ALLOW);
@@ -877,6 +919,7 @@ int main(void)
 		cmocka_unit_test(ports_icmp_of_the_address),
 		cmocka_unit_test(ports_cut),
 		cmocka_unit_test(whole),
+		cmocka_unit_test(lets_all),
 		cmocka_unit_test(inbound_of_the_denied),
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(factory),
