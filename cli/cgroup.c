@@ -47,6 +47,26 @@ int cgroup_path(const char *scope, char *out, size_t max)
 	return stat(out, &st) < 0 ? -errno : 0;
 }
 
+int cgroup_own(char *out, size_t max)
+{
+	char mount[PATH_MAX], line[PATH_MAX];
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	int r = f ? -ENOENT : -errno;
+
+	while (r == -ENOENT && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, "0::", 3) != 0)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		r = cgroup_mount(mount, sizeof(mount));
+		if (r == 0 && snprintf(out, max, "%s%s", mount, line + 3) >= (int)max)
+			r = -ENAMETOOLONG;
+		break;
+	}
+	if (f)
+		fclose(f);
+	return r;
+}
+
 int cgroup_make(const char *path)
 {
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;

@@ -7,6 +7,8 @@
 
 /* the cgroup2 mount: /sys/fs/cgroup, or .../unified on hybrid systems. -ENOENT */
 int cgroup_mount(char *out, size_t max);
+/* the directory of the cgroup we are in */
+int cgroup_own(char *out, size_t max);
 /* absolute path of a scope as the configuration names it */
 int cgroup_path(const char *scope, char *out, size_t max);
 int cgroup_make(const char *path);                 /* absolute; -errno */

@@ -29,11 +29,30 @@ enum {
 	EXIT_BAD = 1,
 };
 
+/* basic mode: what the packets drew since we looked */
+static void on_look(void *ctx)
+{
+	struct core *c = ctx;
+	struct nft_element *els = NULL;
+	size_t n = 0;
+
+	if (!c->nft || nft_dump_numbers(c->nft, &els, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct who_given key = { els[i].actor, els[i].uid, els[i].cgroup };
+
+		who_keys_put(c->held->who, &key, 1);
+	}
+	free(els);
+}
+
 /* every second while somebody looks, else now and then, so that totals are right */
 static void on_count(uv_timer_t *t)
 {
 	struct core *c = t->data;
 
+	if (c->held->basic)
+		on_look(c); /* what never meets us has rules too */
 	if (!serve_watchers(c->serve) && ++c->unwatched < COUNT_IDLE_S)
 		return;
 	c->unwatched = 0;
@@ -129,6 +148,7 @@ static int open_table(struct core *c, const struct nft_element *prefill, size_t 
 	const struct held *h = c->held;
 	struct nft_conf conf = {
 		.instance = &c->instance,
+		.basic = h->basic ? &h->key : NULL,
 		.default_allow = h->conf->watch || h->conf->default_out == VERDICT_ALLOW,
 		.default_in_allow = h->conf->watch || h->conf->default_in == VERDICT_ALLOW,
 		.closed = h->conf->closed,
@@ -150,6 +170,22 @@ static int open_table(struct core *c, const struct nft_element *prefill, size_t 
 	return r;
 }
 
+/* and what a new table must know of it */
+static int add_numbers(const struct core *c, struct nft_element **els, size_t *n)
+{
+	struct who_given *keys = calloc(ACTOR_MAX, sizeof(*keys));
+	size_t count = keys ? who_keys(c->held->who, keys, ACTOR_MAX) : 0;
+	struct nft_element *more = keys ? realloc(*els, (*n + count + 1) * sizeof(*more)) : NULL;
+
+	if (more)
+		*els = more;
+	for (size_t i = 0; more && i < count; i++)
+		more[(*n)++] = (struct nft_element){ .set = NFT_NUMBER, .actor = keys[i].actor,
+			.cgroup = keys[i].cgroup, .uid = keys[i].uid };
+	free(keys);
+	return more ? 0 : -ENOMEM;
+}
+
 /* Somebody deleted our table: everything comes back in one transaction. */
 static void on_rebuild(uv_timer_t *t)
 {
@@ -158,6 +194,8 @@ static void on_rebuild(uv_timer_t *t)
 	size_t n = 0;
 	int r = gate_elements(c->gate, &els, &n);
 
+	if (r == 0 && c->held->basic)
+		r = add_numbers(c, &els, &n);
 	log_error("our nft table was taken away: setting it up again");
 	gate_table_gone(c->gate);
 	nft_close(c->nft); /* what was under way fails: its answers are SERVFAIL */
@@ -268,10 +306,24 @@ static int open_gate(struct core *c)
 	return r;
 }
 
+static void on_actor_new(void *ctx, const struct program *p)
+{
+	struct core *c = ctx;
+
+	gate_actor_new(c->gate, p);
+}
+
+static void on_actor_idle(void *ctx, const struct program *p)
+{
+	struct core *c = ctx;
+
+	gate_actor_idle(c->gate, p);
+}
+
 static int open_identity(struct core *c)
 {
-	struct who_calls calls = { .ctx = c->gate, .actor_new = gate_actor_new,
-		.actor_idle = gate_actor_idle };
+	struct who_calls calls = { .ctx = c, .actor_new = on_actor_new,
+		.actor_idle = on_actor_idle, .look = on_look };
 
 	return who_start(c->held->who, &c->loop, &calls);
 }
@@ -297,7 +349,9 @@ static int open_kernel(struct core *c)
 	int r;
 
 	c->instance = c->held->instance;
-	r = open_table(c, &blocked, filter_mode(c->filter) == FILTER_BLOCK);
+	r = c->held->basic ? basic_open(&c->loop, c->held->scope, &c->basic) : 0;
+	if (r == 0)
+		r = open_table(c, &blocked, filter_mode(c->filter) == FILTER_BLOCK);
 	if (r == 0)
 		r = diag_open(&c->diag);
 	if (r == 0)
@@ -308,6 +362,8 @@ static int open_kernel(struct core *c)
 		r = nft_dump(c->nft, &els, &n);
 	if (r == 0)
 		gate_restore(c->gate, els, n);
+	if (r == 0 && c->held->basic)
+		on_look(c);
 	free(els);
 	if (r == 0)
 		r = ct_open(&c->loop, &c->instance, gate_conntrack, c->gate, &c->ct);
@@ -320,7 +376,7 @@ static int open_kernel(struct core *c)
 	return r;
 }
 
-static int open_basic(struct core *c)
+static int open_resolver_only(struct core *c)
 {
 	int r = basic_open(&c->loop, c->held->scope, &c->basic);
 
@@ -472,7 +528,7 @@ static int open_all(struct core *c)
 
 	for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
 		bool kernel = usual[i].open == open_kernel;
-		int r = kernel && !c->held->who ? open_basic(c) : usual[i].open(c);
+		int r = kernel && !c->held->who ? open_resolver_only(c) : usual[i].open(c);
 
 		if (r < 0) {
 			log_error("%s cannot be opened: %s", usual[i].what, strerror(-r));
@@ -523,7 +579,7 @@ int core_main(struct held *h)
 	int r;
 
 	c.held = h;
-	if (h->who && who_register_self(h->who, getpid()) < 0)
+	if (h->who && !h->basic && who_register_self(h->who, getpid()) < 0)
 		log_warning("the core could not be made known to its own guard");
 	tzset(); /* rules speak of local time, and of names below public suffixes: */
 	rules_local_name("");
@@ -540,7 +596,7 @@ int core_main(struct held *h)
 	c.unwatched = COUNT_IDLE_S; /* at once: what lived under a core before us */
 	if (h->who)
 		uv_timer_start(&c.count, on_count, 0, COUNT_MS);
-	if (h->restarts || gate_adopt(c.gate, on_adopted, &c) < 0)
+	if (h->restarts || h->basic || gate_adopt(c.gate, on_adopted, &c) < 0)
 		gate_after(c.gate, say_ready, &c);
 	uv_run(&c.loop, UV_RUN_DEFAULT);
 	close_all(&c);

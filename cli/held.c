@@ -18,6 +18,7 @@
 #include "resolver/listen.h"
 #include "web/session.h"
 #include "who/diag.h"
+#include "who/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -401,7 +402,68 @@ static int open_gate(struct held *h, char *why, size_t why_max)
 	return r;
 }
 
-/* BPF mode needs all of: cgroup2, BPF, nftables. Without one of them: basic mode, said. */
+static int cgroup_id(const char *dir, uint64_t *out)
+{
+	struct stat st;
+
+	if (stat(dir, &st) < 0)
+		return -errno;
+	*out = st.st_ino;
+	return 0;
+}
+
+/* how deep below its mount */
+static int cgroup_level(const char *dir, uint8_t *out)
+{
+	char below[PATH_MAX];
+	unsigned n = 0;
+	int r = proc_cgroup_below(dir, below, sizeof(below));
+
+	if (r < 0)
+		return r;
+	for (const char *at = below; *at; at++)
+		n += *at == '/' && at[1];
+	if (n > UINT8_MAX / 2)
+		return -ENAMETOOLONG;
+	*out = (uint8_t)n;
+	return 0;
+}
+
+static int find_key(struct held *h)
+{
+	char dir[PATH_MAX];
+	int r = cgroup_own(dir, sizeof(dir));
+
+	if (r == 0)
+		r = cgroup_id(dir, &h->key.self_id);
+	if (r == 0)
+		r = cgroup_level(dir, &h->key.self_level);
+	if (r < 0)
+		h->key.self_level = 0; /* then SO_MARK alone tells our sockets */
+	r = cgroup_id(h->scope, &h->key.id);
+	return r < 0 ? r : cgroup_level(h->scope, &h->key.level);
+}
+
+/* No BPF: the same table, by cgroup and user. Hooks that an earlier daemon left would refuse
+ * everything, as no stamp comes from this table. */
+static int open_keys(struct held *h, const struct who_conf *conf)
+{
+	int r = find_key(h);
+
+	if (r == 0)
+		r = who_open_keys(conf, &h->who);
+	if (r < 0)
+		return r;
+	h->basic = true;
+	if (h->after_fall && who_unpin(conf->pins) < 0)
+		log_error("%s cannot be removed: what an earlier daemon attached there refuses "
+			  "everything",
+			conf->pins);
+	return 0;
+}
+
+/* BPF mode needs BPF and nftables; without BPF: basic mode, said. Without nftables: only the
+ * resolver, said loudly. */
 static void open_kernel(struct held *h)
 {
 	const uint16_t guarded[] = { 53, gate_port_free(h) };
@@ -428,8 +490,10 @@ static void open_kernel(struct held *h)
 	r = who_open(&conf, h->why, sizeof(h->why), &h->who);
 	if (r < 0) {
 		h->who = NULL;
-		close(h->nft);
-		h->nft = -1;
+		if (open_keys(h, &conf) < 0) {
+			close(h->nft);
+			h->nft = -1;
+		}
 		return;
 	}
 	r = who_register_self(h->who, getpid());

@@ -7,6 +7,7 @@
 #include "base/instance.h"
 #include "cli/conf.h"
 #include "cli/rights.h"
+#include "nft/nft.h"
 #include "who/who.h"
 
 #include <limits.h>
@@ -21,12 +22,14 @@ struct held {
 	struct instance instance;
 	char scope[PATH_MAX];      /* absolute */
 	char pins[PATH_MAX];       /* below bpffs, or "" */
-	struct who *who;           /* NULL: basic mode */
+	struct who *who;           /* NULL: no nftables either, only the resolver */
+	bool basic;                /* who is by cgroup and user: BPF cannot be had */
+	struct nft_scope key;      /* then: what the table goes by */
 	char why[HELD_WHY_MAX];    /* why basic, or what is missing in BPF mode */
 	bool ipv6, after_fall;
 	bool accounting;           /* conntrack counts */
 	int past;                  /* memory that outlives the core (gate.h), -1: none */
-	int nft;                   /* -1: basic mode */
+	int nft;                   /* -1: only the resolver */
 	int private4[2], private6[2];
 	uint16_t gate_port;        /* of the proxy, at the private listeners' addresses */
 	int gate[2];               /* its listeners, IPv4 and IPv6; -1 none */

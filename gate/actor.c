@@ -18,6 +18,8 @@ struct actor_state *actor_of(struct gate *g, const struct program *p)
 		a->serial = p->serial;
 		a->generation = g->generation;
 		ruleset_whole(g->rules, p, clock_unix_ms() / 1000, &a->whole);
+		if (gate_by_key(g) && !p->known)
+			key_whole(g, p, clock_unix_ms() / 1000, &a->whole);
 	}
 	return a;
 }

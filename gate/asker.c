@@ -77,7 +77,7 @@ static void on_basic(void *ctx, const struct basic_found *found)
 	}
 	if (found)
 		pass_own(p->own, &found->program, &found->process);
-	else
+	if (!found || gate_by_key(p->g)) /* its own numbers are not the table's */
 		p->own->program.actor = ACTOR_UNKNOWN;
 	if (!p->done)
 		asker_is(p, &p->own->program, known ? HOW_DIAG : HOW_NOBODY);

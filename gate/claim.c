@@ -6,6 +6,7 @@
  * and the connection goes to an address of that answer. Without a name, the address decides.
  */
 #include "gate/meet.h"
+#include "gate/pass.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -14,8 +15,11 @@
 
 const struct program *meet_program(const struct meet *m)
 {
-	const struct program *p = who_actor(m->g->parts.who, m->actor);
+	const struct program *p;
 
+	if (m->own)
+		return &m->own->program;
+	p = who_actor(m->g->parts.who, m->actor);
 	return p->serial == m->serial ? p : who_unknown(m->g->parts.who);
 }
 

@@ -72,6 +72,18 @@ static void pass_free(struct pass *p)
 
 /* --- who (asker.c) ----------------------------------------------------------------------- */
 
+/* basic mode's answer: not ok, the pass is over already or there was no memory for it */
+static void asked(struct pass *p, bool ok)
+{
+	if (ok) {
+		may_ask(p);
+		return;
+	}
+	p->f.verdict = VERDICT_ALLOW;
+	p->f.reason = REASON_UPSTREAM;
+	finish(p);
+}
+
 void gate_take_redirected(void *gate, struct dns_query *q)
 {
 	struct gate *g = gate;
@@ -85,6 +97,10 @@ void gate_take_redirected(void *gate, struct dns_query *q)
 	}
 	g->stats.queries++;
 	actor = instance_actor(g->conf.instance, &q->source);
+	if (gate_by_key(g)) {
+		asker_by_key(p, actor == ACTOR_NONE ? ACTOR_UNKNOWN : actor, asked);
+		return;
+	}
 	who = actor == ACTOR_NONE ? who_unknown(g->parts.who)
 				  : who_actor(g->parts.who, actor);
 	asker_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
@@ -92,18 +108,6 @@ void gate_take_redirected(void *gate, struct dns_query *q)
 	if (!who->known)
 		g->stats.unknown++;
 	may_ask(p);
-}
-
-/* basic mode's answer: not ok, the pass is over already or there was no memory for it */
-static void asked(struct pass *p, bool ok)
-{
-	if (ok) {
-		may_ask(p);
-		return;
-	}
-	p->f.verdict = VERDICT_ALLOW;
-	p->f.reason = REASON_UPSTREAM;
-	finish(p);
 }
 
 static void plain(struct pass *p)
@@ -156,6 +160,11 @@ int gate_ask(struct gate *g, const struct program *who, const char *name, uint16
 	i->ctx = ctx;
 	p->inner = i;
 	*out = i;
+	if (gate_by_key(g)) {
+		p->own = calloc(1, sizeof(*p->own));
+		if (p->own)
+			pass_own(p->own, who, &(struct process){ 0 });
+	}
 	asker_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
 	may_ask(p);
 	return 0;

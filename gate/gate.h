@@ -52,9 +52,9 @@ struct gate_conf {
 
 struct gate_parts {
 	struct resolver *resolver;
-	struct who *who;      /* NULL in basic mode */
+	struct who *who;      /* NULL without nftables: then there is only the resolver */
 	struct basic *basic;  /* NULL in BPF mode */
-	struct nft *nft;      /* NULL in basic mode */
+	struct nft *nft;      /* NULL likewise */
 	struct diag *diag;    /* for queries that were not redirected */
 	const struct geo *geo; /* may be NULL: no address is anywhere */
 	const char *scope;    /* cgroup path as programs show it, for basic mode */

@@ -83,6 +83,26 @@ void everybody_tell(struct gate *g, struct batch *b);
 /* the kernel did not take what it was told: it is told again at the next occasion */
 void actor_untold(struct actor_state *a);
 
+/* No BPF: a number is a cgroup and a user, and which program of theirs it is must be looked
+ * up (bykey.c). Without nftables there are no numbers at all. */
+static inline bool gate_by_key(const struct gate *g)
+{
+	return g->parts.who && g->parts.basic;
+}
+static inline bool gate_resolver_only(const struct gate *g)
+{
+	return !g->parts.who;
+}
+
+/* by key: does a rule allow it to a program that was seen behind the number? */
+bool key_allows(struct gate *g, uint32_t actor, const struct target *to, int64_t now_s,
+	struct decision *d);
+/* whose rules open most of an address: a number's own program in BPF mode */
+const struct program *key_best(struct gate *g, uint32_t actor, const struct target *to,
+	int64_t now_s, struct port_verdicts *v);
+/* what was computed for an unknown program, as it holds for all programs of a number */
+void key_whole(struct gate *g, const struct program *p, int64_t now_s, struct whole *w);
+
 /* everything is judged, nothing refused */
 static inline bool gate_watches(const struct gate *g)
 {
@@ -135,6 +155,7 @@ struct conn {
 	uint16_t dport;
 	uint8_t proto;
 	bool inbound;
+	bool goes; /* the kernel let it through */
 };
 /* a connection as the kernel tells of it, with who, whither and what the rules say */
 void conn_fill(struct gate *g, struct flow *f, const struct conn *c, struct decision *d);

@@ -314,8 +314,8 @@ struct batch *pass_open(struct pass *p, const struct program *who)
 	struct batch *b = NULL;
 
 	p->must_wait = false;
-	if (p->g->parts.basic)
-		return NULL;
+	if (gate_resolver_only(p->g) || (gate_by_key(p->g) && p->actor > ACTOR_MAX))
+		return NULL; /* no sets, or nobody's */
 	for (unsigned i = 0; i < p->nopen; i++)
 		open_one(p, who, &p->g->open[i], now_ms, &b);
 	return b;

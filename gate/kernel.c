@@ -87,7 +87,7 @@ void batch_send(struct batch *b, void (*done)(void *ctx, int r), void *ctx)
 	if (r == 0 && b->req.n == 0 && !b->req.call)
 		goto now;
 	if (r == 0 && !b->g->parts.nft) {
-		r = b->g->parts.basic ? 0 : -ESTALE; /* no table to tell, or between two */
+		r = gate_resolver_only(b->g) ? 0 : -ESTALE; /* no table to tell, or between two */
 		goto now;
 	}
 	if (r == 0) {

@@ -19,6 +19,7 @@
 #include "base/macros.h"
 #include "base/text.h"
 #include "gate/dial.h"
+#include "gate/pass.h"
 #include "who/diag.h"
 
 #include <errno.h>
@@ -36,7 +37,8 @@ static void tell(struct meet *m)
 {
 	struct process process;
 
-	flow_offer(m->g, &m->f, meet_program(m), flow_process(m->g, &m->f, m->start, &process));
+	flow_offer(m->g, &m->f, meet_program(m), m->own ? &m->own->process
+		: flow_process(m->g, &m->f, m->start, &process));
 }
 
 /* what crossed the wire for it is its other half's: ours to the server */
@@ -71,6 +73,7 @@ static void meet_end(struct meet *m)
 		m->f.state = FLOW_DONE;
 	}
 	tell(m);
+	meet_find_cancel(m);
 	ledger_drop(m->meets->ledger, m->line);
 	list_remove(&m->meets->all, &m->node);
 	free(m);
@@ -295,6 +298,8 @@ static ssize_t look(void *ctx, enum relay_side from, const uint8_t *bytes, size_
 
 	if (from == RELAY_SERVER)
 		return look_back(m, bytes, len, end);
+	if (m->state == MEET_WHO)
+		return 0;
 	if (!peeked(m, bytes, len, end)) {
 		if (m->state == MEET_PEEK && len) /* it speaks: it may take its time */
 			m->deadline_ms = m->came_ms + MEET_HELLO_MS;
@@ -405,7 +410,9 @@ static int meet_who(struct meet *m, int fd, const struct sockaddr_storage *peer)
 	m->f.addr = m->addr;
 	m->f.port = m->port;
 	geo_find(g->parts.geo, &m->addr, &m->f.geo);
-	if (who_record(g->parts.who, &t, m->actor, &process) == 0) {
+	if (gate_by_key(g) && meet_find(m, &t) == 0) {
+		m->state = MEET_WHO;
+	} else if (who_record(g->parts.who, &t, m->actor, &process) == 0) {
 		m->f.pid = process.pid;
 		m->start = process.start;
 	}
@@ -419,6 +426,17 @@ static bool decided_already(struct meet *m)
 	struct decision d;
 
 	return claim_is_plain(m) && claim_judge(m, "", &d, verified) == CLAIM_ALLOW;
+}
+
+void meet_begin(struct meet *m)
+{
+	m->state = MEET_PEEK;
+	m->deadline_ms = clock_boot_ms() + m->g->conf.peek_ms;
+	if (decided_already(m)) {
+		m->heard = true;
+		may_connect(m);
+	}
+	relay_look(m->relay, RELAY_CLIENT);
 }
 
 int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr_storage *peer)
@@ -436,6 +454,7 @@ int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr
 	if (r == 0)
 		r = relay_open(g->loop, meets->pool, fd, &calls, &m->relay);
 	if (r < 0) {
+		meet_find_cancel(m);
 		free(m);
 		return r;
 	}
@@ -444,7 +463,9 @@ int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr
 	m->meets = meets;
 	m->line = LEDGER_NONE;
 	list_add(&meets->all, &m->node);
-	if (decided_already(m)) {
+	if (m->state == MEET_WHO) {
+		m->deadline_ms = m->came_ms + MEET_WHO_MS;
+	} else if (decided_already(m)) {
 		m->heard = true;
 		may_connect(m);
 	}
@@ -455,6 +476,11 @@ int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr
 
 static void meet_late(struct meet *m)
 {
+	if (m->state == MEET_WHO) {
+		meet_find_cancel(m); /* nobody was found in time: not known */
+		meet_begin(m);
+		return;
+	}
 	if (m->refused) {
 		meet_abort(m);
 		return;

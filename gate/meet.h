@@ -12,12 +12,14 @@
 
 enum {
 	MEETS_MAX = LEDGER_MAX,
+	MEET_WHO_MS = 2000,      /* to look through /proc */
 	MEET_HELLO_MS = 10000,   /* a client that began to speak may take this long */
 	MEET_CONNECT_MS = 130000, /* the kernel's own patience (tcp_syn_retries) and a bit */
 	MEET_TICK_MS = 50,
 };
 
 enum meet_state {
+	MEET_WHO,      /* basic mode: which program is it? */
 	MEET_PEEK,     /* what does the client say? */
 	MEET_ASK,      /* the claimed name is being looked up */
 	MEET_CONNECT,
@@ -42,6 +44,8 @@ struct meet {
 	uint32_t actor;
 	uint64_t serial, generation;
 	uint64_t start;       /* of process f.pid */
+	struct meet_finding *finding;
+	struct own_program *own; /* basic mode: who it was found to be */
 	struct addr addr;     /* dialled; or of the name it claimed, where that is elsewhere */
 	uint16_t port;
 	bool heard;           /* hello is final */
@@ -68,6 +72,12 @@ bool meet_waits(struct meet *m, int64_t now_ms);
 void meet_review(struct meet *m); /* the rules changed */
 /* Counts anew what crossed the wire for it; false if nothing moved */
 bool meet_counts(struct meet *m);
+
+/* bykey.c: looks for the program behind it, then calls meet_begin(); both go with m */
+struct who_tuple;
+int meet_find(struct meet *m, const struct who_tuple *t);
+void meet_find_cancel(struct meet *m);
+void meet_begin(struct meet *m); /* it is known who it is */
 
 /* claim.c */
 enum claim {

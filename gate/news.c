@@ -40,7 +40,7 @@ bool gate_is_stale(struct gate *g, const struct ct_flow *c)
 
 /* names the flow by what opened its address, and judges it */
 static void name_and_judge(struct gate *g, struct flow *f, const struct program *p,
-	struct decision *d)
+	bool goes, struct decision *d)
 {
 	struct grant *gr = f->dir == FLOW_OUT ? grant_by_addr(g->book, f->actor, &f->addr)
 					      : NULL;
@@ -55,6 +55,9 @@ static void name_and_judge(struct gate *g, struct flow *f, const struct program 
 	if (geo_find(g->parts.geo, &f->addr, &f->geo) == 0)
 		to.geo = &f->geo;
 	ruleset_decide(g->rules, p, &to, clock_unix_ms() / 1000, d);
+	/* what passed was opened for one of them; a refusal is judged as of nobody known */
+	if (goes && gate_by_key(g) && d->verdict != VERDICT_ALLOW)
+		key_allows(g, f->actor, &to, clock_unix_ms() / 1000, d);
 	f->verdict = (uint8_t)d->verdict;
 	f->reason = (uint8_t)d->reason;
 	f->rule = d->rule;
@@ -69,7 +72,7 @@ void conn_fill(struct gate *g, struct flow *f, const struct conn *c, struct deci
 	f->dir = c->inbound ? FLOW_IN : FLOW_OUT;
 	f->addr = c->inbound ? *c->src : *c->dst;
 	f->port = c->dport;
-	name_and_judge(g, f, p, d);
+	name_and_judge(g, f, p, c->goes, d);
 }
 
 bool conn_told(struct gate *g, const struct flow *f)
@@ -102,7 +105,7 @@ static int end_one(void *ctx)
 	diag_end(d, instance_mark(&e->instance, e->flow.actor), MARK_ACTOR_BITS, &e->flow.dst,
 		e->flow.dport);
 	diag_close(d);
-	return ct_delete_tuple(&e->flow, instance_zone(&e->instance, e->flow.actor));
+	return ct_delete_tuple(&e->flow, e->flow.zone);
 }
 
 static void ended(void *ctx, int r)
@@ -132,7 +135,8 @@ static bool this_machine(const struct ct_flow *f)
 /* Fills and judges a connection that the kernel let through; false: it is shut now. */
 static bool let_through(struct gate *g, const struct ct_flow *c, struct flow *f)
 {
-	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound };
+	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound,
+		true };
 	struct decision d;
 
 	conn_fill(g, f, &conn, &d);
@@ -275,7 +279,8 @@ void open_met(struct gate *g, const struct program *p, const struct flow *f)
 
 void gate_refused(void *gate, const struct nflog_packet *c)
 {
-	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound };
+	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound,
+		false };
 	struct gate *g = gate;
 	struct decision d;
 	struct flow f;

@@ -69,6 +69,8 @@ void asker_is(struct pass *p, const struct program *who, enum how how);
 void asker_process_is(struct pass *p);
 void asker_plain(struct pass *p);
 void asker_basic(struct pass *p, void (*asked)(struct pass *p, bool ok));
+/* by key: whose number is known, and which of its programs is found out */
+void asker_by_key(struct pass *p, uint32_t actor, void (*asked)(struct pass *p, bool ok));
 /* the program of this pass, for the current turn of the loop */
 const struct program *asker_program(struct pass *p);
 

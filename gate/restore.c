@@ -58,6 +58,7 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 			a->factory |= (uint8_t)(1 << el->factory);
 			break;
 		case NFT_EXEMPT_DNS:
+		case NFT_NUMBER: /* who/ knows them */
 		case NFT_PAUSED: /* whoever opened the gate says its mode */
 		case NFT_BLOCKED:
 			break;

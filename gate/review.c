@@ -87,7 +87,10 @@ static void review_grant(void *ctx, struct grant *gr)
 	if (gate_watches(g))
 		return; /* its name is still wanted; judged when the rules count again */
 	to.geo = gate_where(g, &gr->addr, &tag);
-	ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
+	if (gate_by_key(g))
+		p = key_best(g, gr->actor, &to, v->now_s, &verdicts);
+	else
+		ruleset_ports(g->rules, p, &to, v->now_s, &verdicts);
 	any = grant_shape(&want, &verdicts);
 	/* what was opened by address alone is met again, where a name could now be denied */
 	if (!any || (!gr->name[0] && actor_of(g, p)->whole.narrows)) {
@@ -136,6 +139,8 @@ static bool covered(struct review *v, const struct ct_flow *f)
 	}
 	to.geo = gate_where(g, to.addr, &tag);
 	ruleset_decide(g->rules, p, &to, v->now_s, &d);
+	if (d.verdict != VERDICT_ALLOW && gate_by_key(g))
+		key_allows(g, f->actor, &to, v->now_s, &d);
 	return d.verdict == VERDICT_ALLOW || (f->adopted && d.reason == REASON_DEFAULT);
 }
 

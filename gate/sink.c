@@ -132,7 +132,8 @@ static void found(void *ctx, int r)
 	s->n = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct ct_flow *f = &s->sent[i];
-		const struct conn c = { f->actor, &f->src, &f->dst, f->dport, f->proto, false };
+		const struct conn c = { f->actor, &f->src, &f->dst, f->dport, f->proto, false,
+					false };
 
 		/* its mark and its source address must name the same program */
 		if (f->proto == 0 || f->actor != s->seen[i].actor)
@@ -173,7 +174,7 @@ static void sunk(struct sink *s, const struct nflog_packet *p)
 
 bool sink_packet(struct sink *s, const struct nflog_packet *p)
 {
-	const struct conn c = { p->actor, &p->src, &p->dst, p->dport, p->proto, false };
+	const struct conn c = { p->actor, &p->src, &p->dst, p->dport, p->proto, false, false };
 
 	if (strcmp(p->why, "sink") == 0)
 		sunk(s, p);

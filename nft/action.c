@@ -12,7 +12,7 @@
 
 #include <libnftnl/expr.h> /* wants FILE */
 
-static void store_meta_mark(struct builder *b)
+void store_mark(struct builder *b)
 {
 	struct nftnl_expr *e = expr_new(b, "meta");
 
@@ -24,14 +24,14 @@ void do_stamp_from_sock(struct builder *b)
 {
 	load_sock(b);
 	load_bits32(b, R0, ~(uint32_t)MARK_STAMP_BIT, MARK_STAMP_BIT);
-	store_meta_mark(b);
+	store_mark(b);
 }
 
 void do_stamp_from_ct(struct builder *b)
 {
 	load_ct(b, NFT_CT_MARK, R0);
 	load_bits32(b, R0, CTMARK_BITS, MARK_STAMP_BIT);
-	store_meta_mark(b);
+	store_mark(b);
 }
 
 void do_ct_mark_actor(struct builder *b)

@@ -4,7 +4,8 @@
  * Glossary. if_: goes on with the rule only if it holds. do_: acts. A rule is RULE(b, ...)
  * with its conditions and actions in order, in the chain that chain() named last. "sock" is
  * the mark of the packet's own socket (nothing where there is none: the rule ends there);
- * "actor" is that mark through MARK_ACTOR_BITS; "ours" means that it bears our magic.
+ * "actor" is that mark through MARK_ACTOR_BITS; "ours" means that it bears our magic. In
+ * basic mode "sock" is the packet's mark, which number.c writes at the head of each chain.
  * ct marks are read through CTMARK_BITS, as other tables save and restore stamped marks.
  * A failure sticks in the batch. */
 #ifndef NFT_BUILDER_H
@@ -16,13 +17,14 @@
 
 struct nftnl_rule;
 
-enum { BUILDER_RULES_MAX = 400 };
+enum { BUILDER_RULES_MAX = 800 };
 
 struct builder {
 	struct batch *batch;
 	const struct nft_conf *conf;
 	uint32_t mark;      /* magic << 24 */
 	uint32_t zone;      /* 8192 n */
+	uint32_t first, last; /* basic mode: the numbers it may give */
 	char table[INSTANCE_TABLE_MAX];
 	const char *chain;
 	struct nftnl_rule *rule;
@@ -100,10 +102,19 @@ void if_in_set_any_port(struct builder *b, enum set_id id);
 void if_not_in_set(struct builder *b, enum set_id id);
 void if_on(struct builder *b, enum set_id id); /* a switch: SET_PAUSED, SET_BLOCKED */
 void if_factory(struct builder *b, enum nft_factory class);
+void if_not_pair(struct builder *b);
 void if_pair(struct builder *b); /* actor and ct mark are one */
 /* over (or within) so many a second for this actor, counted in a set */
 void if_over(struct builder *b, enum set_id id, uint32_t per_s, uint32_t burst);
 void if_within(struct builder *b, enum set_id id, uint32_t per_s, uint32_t burst);
+/* basic mode (number.c): packet's mark := whose it is, at the head of an output chain by
+ * cgroup and user; where there is no user (zones, input) by cgroup alone */
+void number_chains(struct builder *b); /* names them, before any rule */
+void number_rules(struct builder *b);
+/* accepts a reply that is for, or from, the cgroup whose flow it is */
+void number_kin(struct builder *b);
+void do_number(struct builder *b);
+void do_number_cgroup(struct builder *b);
 /* ends */
 void do_accept(struct builder *b);
 void do_drop(struct builder *b);

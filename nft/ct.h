@@ -16,6 +16,7 @@ struct ct_flow {
 	struct addr src, dst;       /* original direction, before translation */
 	uint16_t sport, dport;      /* ICMP: id and type */
 	uint8_t proto;
+	uint16_t zone;              /* it began in; 0 none (in basic mode not its actor's) */
 	bool inbound;               /* dst is this machine's, the mark the listener's */
 	bool ended;                 /* NEW or DESTROY */
 	bool adopted;               /* older than the daemon, let on by ct_adopt() */

@@ -220,7 +220,9 @@ bool ct_entry_flow(const struct ct_entry *e, const struct instance *instance,
 	if ((e->mark & CTMARK_BITS) != ours)
 		return false;
 	/* the zone is set where a packet of the actor leaves: what began elsewhere has none */
-	f.inbound = e->orig.zone != instance_zone(instance, f.actor);
+	f.inbound = e->orig.zone <= instance_zone(instance, 0) ||
+		e->orig.zone > instance_zone(instance, ACTOR_MASK);
+	f.zone = e->orig.zone;
 	f.tx = f.inbound ? e->reply_bytes : e->orig_bytes;
 	f.rx = f.inbound ? e->orig_bytes : e->reply_bytes;
 	f.tx_packets = f.inbound ? e->reply_packets : e->orig_packets;

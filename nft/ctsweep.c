@@ -144,7 +144,8 @@ int ct_delete_flows(const struct instance *instance, const struct ct_flow *f, si
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		r = delete_one(&a, &f[i],
-			f[i].inbound ? 0 : instance_zone(instance, f[i].actor));
+			f[i].inbound || f[i].zone
+				? f[i].zone : instance_zone(instance, f[i].actor));
 		if (r == -ENOENT)
 			r = 0;
 	}

@@ -76,7 +76,7 @@ static int dump_sets(int fd, const struct instance *i, bool timed_only,
 
 	for (unsigned id = 0; id < SET_ELEMENTS && r == 0; id++) {
 		d.id = id;
-		if (!timed_only || set_defs[id].timed)
+		if (!timed_only || set_defs[id].timed || id == SET_NUMBERS)
 			r = dump_set(fd, &d);
 	}
 	if (r < 0) {
@@ -96,4 +96,18 @@ int dump_timed(int fd, const struct instance *i, struct nft_element **out, size_
 int dump_all(int fd, const struct instance *i, struct nft_element **out, size_t *n)
 {
 	return dump_sets(fd, i, false, out, n);
+}
+
+int dump_numbers(int fd, const struct instance *i, struct nft_element **out, size_t *n)
+{
+	struct dump d = { .instance = i, .id = SET_NUMBERS };
+	int r = dump_set(fd, &d);
+
+	if (r < 0) {
+		free(d.els);
+		return r;
+	}
+	*out = d.els;
+	*n = d.n;
+	return 0;
 }

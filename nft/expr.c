@@ -101,6 +101,14 @@ void expr_set_name(struct nftnl_expr *e, uint16_t what, const char *v)
 
 void load_sock(struct builder *b)
 {
+	if (b->conf->basic)
+		load_meta(b, NFT_META_MARK, R0);
+	else
+		load_sock_own(b);
+}
+
+void load_sock_own(struct builder *b)
+{
 	struct nftnl_expr *e = expr_new(b, "socket");
 
 	expr_set32(e, NFTNL_EXPR_SOCKET_KEY, NFT_SOCKET_MARK);

@@ -19,8 +19,11 @@ void expr_set32(struct nftnl_expr *e, uint16_t what, uint32_t v);
 void expr_set(struct nftnl_expr *e, uint16_t what, const void *v, uint32_t n);
 void expr_set_name(struct nftnl_expr *e, uint16_t what, const char *v);
 
-void load_sock(struct builder *b);  /* R0 := the socket's mark */
+void load_sock(struct builder *b);  /* R0 := the socket's mark; basic mode: the packet's */
+void load_sock_own(struct builder *b); /* R0 := what SO_MARK set, in basic mode too */
 void load_actor(struct builder *b); /* R0 := magic and number of it */
+void compare_at(struct builder *b, uint32_t reg, uint32_t op, const void *v, uint32_t len);
+void store_mark(struct builder *b); /* the packet's mark := R0 */
 void load_meta(struct builder *b, uint32_t key, uint32_t reg);
 void load_ct(struct builder *b, uint32_t key, uint32_t reg);
 void load_bytes(struct builder *b, uint32_t base, uint32_t at, uint32_t len, uint32_t reg);

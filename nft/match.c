@@ -23,13 +23,18 @@ enum {
 	ACK = 16,
 };
 
-static void compare(struct builder *b, uint32_t op, const void *v, uint32_t len)
+void compare_at(struct builder *b, uint32_t reg, uint32_t op, const void *v, uint32_t len)
 {
 	struct nftnl_expr *e = expr_new(b, "cmp");
 
-	expr_set32(e, NFTNL_EXPR_CMP_SREG, R0);
+	expr_set32(e, NFTNL_EXPR_CMP_SREG, reg);
 	expr_set32(e, NFTNL_EXPR_CMP_OP, op);
 	expr_set(e, NFTNL_EXPR_CMP_DATA, v, len);
+}
+
+static void compare(struct builder *b, uint32_t op, const void *v, uint32_t len)
+{
+	compare_at(b, R0, op, v, len);
 }
 
 static void equal32(struct builder *b, uint32_t v)
@@ -44,7 +49,7 @@ static void equal8(struct builder *b, uint8_t v)
 
 void if_sock_any(struct builder *b)
 {
-	load_sock(b);
+	load_sock_own(b);
 }
 
 void if_sock_ours(struct builder *b)
@@ -396,12 +401,22 @@ void if_factory(struct builder *b, enum nft_factory class)
 	lookup(b, SET_FACTORY, false);
 }
 
-void if_pair(struct builder *b)
+static void pair(struct builder *b, bool inverted)
 {
 	load_actor(b);
 	load_ct(b, NFT_CT_MARK, R0 + 1);
 	load_bits32(b, R0 + 1, CTMARK_BITS, 0);
-	lookup(b, SET_PAIRS, false);
+	lookup(b, SET_PAIRS, inverted);
+}
+
+void if_pair(struct builder *b)
+{
+	pair(b, false);
+}
+
+void if_not_pair(struct builder *b)
+{
+	pair(b, true);
 }
 
 static void limit(struct builder *b, enum set_id id, uint32_t flags, uint32_t per_s,

@@ -15,8 +15,19 @@ struct nft;
 
 enum { NFT_PEEK_MAX = 8 };
 
+/* Basic mode: no BPF marks sockets, so the table gives numbers itself, to (cgroup, user). */
+struct nft_scope {
+	uint64_t id;          /* of the cgroup that is guarded, as its inode says */
+	uint64_t self_id;     /* of the one the daemon made its sockets in */
+	uint8_t level, self_level; /* 0: the root of the mount, that of everybody */
+};
+/* In place of a user: the cgroup as a whole. What comes in is known by cgroup alone, and so
+ * are conntrack zones, as the user of a closed socket cannot be told any more. */
+#define NFT_ANY_USER UINT32_MAX
+
 struct nft_conf {
 	const struct instance *instance;
+	const struct nft_scope *basic; /* NULL: sockets are marked by BPF */
 	bool default_allow;   /* without a gate, what no set admits: accepted (allow) or refused */
 	bool default_in_allow;
 	bool closed;          /* when-down=closed: persist flag, where the kernel has it */
@@ -55,6 +66,7 @@ enum nft_set {
 	NFT_LOCAL_NO,    /* actor: no local destinations */
 	NFT_FACTORY,     /* actor . class: which factory rules it may use (enum nft_factory) */
 	NFT_EXEMPT_DNS,  /* actor: its DNS is not redirected */
+	NFT_NUMBER,      /* basic mode: cgroup . uid : actor, given by the packets themselves */
 	/* switches over everything above: one element, of ACTOR_SELF, is on */
 	NFT_PAUSED,      /* nothing is refused; flows are marked and DNS redirected as ever */
 	NFT_BLOCKED,     /* nothing goes out or in but this machine's own; stands over PAUSED */
@@ -72,6 +84,8 @@ struct nft_element {
 	uint8_t factory;
 	uint32_t timeout_ms;  /* 0 only for maps and actor sets: they have none; in a put of
 			       * any other it is -EINVAL, in a take it is not looked at */
+	uint64_t cgroup;      /* NFT_NUMBER */
+	uint32_t uid;         /* likewise; NFT_ANY_USER: its inbound side */
 	uint32_t rule;        /* userdata: for the next core */
 	char name[HOST_MAX];  /* userdata, cut at 240 bytes */
 };
@@ -113,6 +127,8 @@ bool nft_persists(const struct nft *n);
 
 /* every element that stands, for a new core: timeout_ms is what is left. Blocking. */
 int nft_dump(struct nft *n, struct nft_element **out, size_t *count);
+/* NFT_NUMBER alone; quick: the kernel takes no lock for it */
+int nft_dump_numbers(struct nft *n, struct nft_element **out, size_t *count);
 
 struct nft_stats {
 	uint64_t batches, elements, refused, table_lost;

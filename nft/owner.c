@@ -150,7 +150,7 @@ static int make_once(int fd, uint32_t *seq, const struct made *t, uint32_t flags
 {
 	struct batch batch = { 0 };
 	struct builder *b = calloc(1, sizeof(*b));
-	uint32_t where = 0;
+	uint32_t where = 0, first, last;
 	int r;
 
 	if (!b)
@@ -159,10 +159,18 @@ static int make_once(int fd, uint32_t *seq, const struct made *t, uint32_t flags
 	if (t->replaces)
 		delete_table(&batch, t->conf->instance);
 	put_table(&batch, t->conf, flags, true);
-	table_build(b, &batch, t->conf);
+	/* all that speaks of a number keeps it from being given again */
+	set_free_run(t->nstanding ? t->standing : t->prefill,
+		t->nstanding ? t->nstanding : t->nprefill, &first, &last);
+	table_build(b, &batch, t->conf, first, last);
 	r = set_fill(&batch, t->conf->instance, t->prefill, t->nprefill);
 	if (r == 0)
 		r = set_fill(&batch, t->conf->instance, t->standing, t->nstanding);
+	if (r == 0 && t->conf->basic) {
+		set_fill_kin(&batch, t->conf->instance, t->prefill, t->nprefill);
+		set_fill_kin(&batch, t->conf->instance, t->standing, t->nstanding);
+		r = batch.error;
+	}
 	if (r == 0)
 		r = net_commit(fd, &batch, &where);
 	*seq = batch.next + 1;
@@ -205,11 +213,13 @@ static bool is_ours(const struct table_state *t)
 }
 
 /* the grants of the table that goes, for the one that comes: judging them is the core's */
-static int replace(int fd, uint32_t *seq, struct made *t, struct text *why)
+static int replace(int fd, uint32_t *seq, struct made *t, bool was_basic, struct text *why)
 {
 	struct nft_element *standing = NULL;
 	size_t n = 0;
-	int r = dump_timed(fd, t->conf->instance, &standing, &n);
+	/* numbers of the other mode stand for something else */
+	int r = was_basic == (t->conf->basic != NULL)
+		? dump_timed(fd, t->conf->instance, &standing, &n) : -ESTALE;
 
 	t->replaces = true;
 	t->standing = r == 0 ? standing : NULL;
@@ -260,7 +270,7 @@ int owner_take(int fd, uint32_t *seq, const struct nft_conf *conf,
 		return 0;
 	if (same && t.persists && conf->closed && adopt(fd, seq, conf) == 0)
 		return 0;
-	return replace(fd, seq, &made, why);
+	return replace(fd, seq, &made, strstr(t.comment, " basic ") != NULL, why);
 }
 
 int owner_drop(int fd, uint32_t seq, const struct instance *i)

@@ -20,6 +20,8 @@ enum {
 	TYPE_PROTO = 12,
 	TYPE_SERVICE = 13,
 	TYPE_MARK = 19,
+	TYPE_UID = 24,
+	TYPE_CGROUP = 46,
 };
 #define KEY2(a, b) ((a) << 6 | (b))
 #define KEY4(a, b, c, d) (KEY2(a, b) << 12 | KEY2(c, d))
@@ -56,10 +58,14 @@ const struct set_def set_defs[SET_COUNT] = {
 	[SET_FACTORY] = { "factory", NFT_FACTORY, 0, false, false, false, 0, 4 * ACTORS_MAX,
 		KEY2(TYPE_MARK, TYPE_MARK), 8 },
 	[SET_EXEMPT_DNS] = ACTOR_SET(NFT_EXEMPT_DNS, "exempt_dns", false),
+	[SET_NUMBERS] = { "numbers", NFT_NUMBER, 0, false, false, false,
+		NFT_SET_MAP | NFT_SET_EVAL, ACTORS_MAX, KEY2(TYPE_CGROUP, TYPE_UID), 12 },
 	[SET_PAUSED] = SWITCH(NFT_PAUSED, "paused"),
 	[SET_BLOCKED] = SWITCH(NFT_BLOCKED, "blocked"),
 	[SET_PAIRS] = { "pairs", 0, 0, false, false, false, 0, ACTORS_MAX,
 		KEY2(TYPE_MARK, TYPE_MARK), 8 },
+	[SET_KIN] = { "kin", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
+		KEY2(TYPE_CGROUP, TYPE_MARK), 12 },
 	[SET_FLOWS] = { "flows", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
 		TYPE_MARK, 4 },
 	[SET_LOGS] = { "logs", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
@@ -122,6 +128,11 @@ size_t set_key(const struct instance *i, enum set_id id, const struct nft_elemen
 	size_t at = sizeof(mark), addr = d->family == 4 ? 4 : d->family == 6 ? 16 : 0;
 
 	memset(out, 0, SET_KEY_MAX);
+	if (id == SET_NUMBERS) {
+		memcpy(out, &el->cgroup, sizeof(el->cgroup));
+		memcpy(out + sizeof(el->cgroup), &el->uid, sizeof(el->uid));
+		return d->key_len;
+	}
 	memcpy(out, &mark, sizeof(mark)); /* registers hold marks in host order */
 	memcpy(out + at, el->addr.b, addr);
 	at += addr;
@@ -243,6 +254,13 @@ static void put_element(struct nlmsghdr *m, const struct instance *i, enum set_i
 	size_t n = set_key(i, id, el, key);
 
 	put_key(m, key, n);
+	if (add && id == SET_NUMBERS) {
+		uint32_t mark = instance_mark(i, el->actor);
+		struct nlattr *to = mnl_attr_nest_start(m, NFTA_SET_ELEM_DATA);
+
+		mnl_attr_put(m, NFTA_DATA_VALUE, sizeof(mark), &mark);
+		mnl_attr_nest_end(m, to);
+	}
 	if (add && set_defs[id].timed)
 		mnl_attr_put_u64(m, NFTA_SET_ELEM_TIMEOUT, htobe64(el->timeout_ms));
 	n = add ? set_userdata(el, data) : 0;
@@ -352,6 +370,48 @@ void set_fill_pairs(struct batch *b, const struct instance *i)
 	}
 }
 
+void set_fill_kin(struct batch *b, const struct instance *i, const struct nft_element *els,
+	size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		uint8_t key[12];
+		uint32_t mark = instance_mark(i, els[k].actor);
+		struct nlattr *list, *nest;
+		struct nlmsghdr *m = els[k].set == NFT_NUMBER
+			? elements_begin(b, i, SET_KIN, true, &list) : NULL;
+
+		if (!m)
+			continue;
+		memcpy(key, &els[k].cgroup, sizeof(els[k].cgroup));
+		memcpy(key + sizeof(els[k].cgroup), &mark, sizeof(mark));
+		nest = mnl_attr_nest_start(m, NFTA_LIST_ELEM);
+		put_key(m, key, sizeof(key));
+		mnl_attr_nest_end(m, nest);
+		elements_end(b, m, list);
+	}
+}
+
+void set_free_run(const struct nft_element *els, size_t n, uint32_t *first, uint32_t *last)
+{
+	bool taken[ACTOR_MAX + 2] = { [0] = true, [ACTOR_MAX + 1] = true };
+	uint32_t from = 1;
+
+	*first = 1;
+	*last = 0;
+	for (size_t k = 0; k < n; k++)
+		if (els[k].actor <= ACTOR_MAX)
+			taken[els[k].actor] = true;
+	for (uint32_t a = 1; a <= ACTOR_MAX + 1; a++) {
+		if (!taken[a])
+			continue;
+		if (a - from > *last + 1 - *first) {
+			*first = from;
+			*last = a - 1;
+		}
+		from = a + 1;
+	}
+}
+
 static const struct nlattr *attr_in(const struct nlattr *nest, uint16_t type)
 {
 	const struct nlattr *a;
@@ -362,6 +422,23 @@ static const struct nlattr *attr_in(const struct nlattr *nest, uint16_t type)
 			return a;
 	}
 	return NULL;
+}
+
+static bool read_number(const struct nlattr *nest, const struct instance *i,
+	const uint8_t *key, struct nft_element *el)
+{
+	const struct nlattr *data = attr_in(nest, NFTA_SET_ELEM_DATA);
+	const struct nlattr *value = data ? attr_in(data, NFTA_DATA_VALUE) : NULL;
+	uint32_t mark;
+
+	if (!value || mnl_attr_get_payload_len(value) != sizeof(mark))
+		return false;
+	memcpy(&mark, mnl_attr_get_payload(value), sizeof(mark));
+	memcpy(&el->cgroup, key, sizeof(el->cgroup));
+	memcpy(&el->uid, key + sizeof(el->cgroup), sizeof(el->uid));
+	el->set = NFT_NUMBER;
+	el->actor = mark & ACTOR_MASK;
+	return instance_mark(i, el->actor) == mark && el->actor != ACTOR_NONE;
 }
 
 /* false: no element of ours, or one that is over already */
@@ -379,6 +456,8 @@ static bool read_element(const struct nlattr *nest, const struct instance *i,
 
 	if (!value || mnl_attr_get_payload_len(value) != d->key_len)
 		return false;
+	if (id == SET_NUMBERS)
+		return read_number(nest, i, mnl_attr_get_payload(value), el);
 	if (d->timed && (!left || mnl_attr_get_payload_len(left) != sizeof(ms)))
 		return false;
 	if (d->timed) {

@@ -23,9 +23,11 @@ enum set_id {
 	SET_PASS4, SET_PASS6, SET_PASS4_SVC, SET_PASS6_SVC,
 	SET_REFUSE4, SET_REFUSE6, SET_REFUSE4_SVC, SET_REFUSE6_SVC,
 	SET_ACTOR_PASS, SET_ACTOR_REFUSE, SET_INBOUND_PASS, SET_INBOUND_REFUSE,
-	SET_ACTOR_PEEK, SET_LOCAL_NO, SET_FACTORY, SET_EXEMPT_DNS, SET_PAUSED, SET_BLOCKED,
+	SET_ACTOR_PEEK, SET_LOCAL_NO, SET_FACTORY, SET_EXEMPT_DNS, SET_NUMBERS, SET_PAUSED,
+	SET_BLOCKED,
 	SET_ELEMENTS, /* up to here hold struct nft_element */
 	SET_PAIRS = SET_ELEMENTS,
+	SET_KIN,      /* basic mode: cgroup . actor of it, by the packets themselves */
 	SET_FLOWS,    /* the cap on new flows: filled by the packets themselves */
 	SET_LOGS,     /* the cap on log lines, likewise */
 	SET_HOLDS,    /* the cap on packets that wait for a decision, likewise */
@@ -63,6 +65,12 @@ void set_userdata_read(const uint8_t *bytes, size_t len, struct nft_element *el)
 int set_change(struct batch *b, const struct instance *i, const struct nft_change *c);
 /* adds many at once, as into a new table; an element that cannot be is -EINVAL */
 int set_fill(struct batch *b, const struct instance *i, const struct nft_element *els,
+	size_t n);
+/* Basic mode: in a table that is made anew for these numbers, the run of free ones that it
+ * may give from then on */
+void set_free_run(const struct nft_element *els, size_t n, uint32_t *first, uint32_t *last);
+/* and whose flows a cgroup may be answered in */
+void set_fill_kin(struct batch *b, const struct instance *i, const struct nft_element *els,
 	size_t n);
 /* one equal pair for every number there can be */
 void set_fill_pairs(struct batch *b, const struct instance *i);

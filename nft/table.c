@@ -37,6 +37,7 @@
 #include <string.h>
 
 enum {
+	TYPE_MARK = 19, /* nft's number, for its list command */
 	RAW = -300,
 	NAT = -199,  /* first of all nat chains: a foreign masquerade would win over later ones */
 	FILTER = 0,
@@ -88,6 +89,10 @@ static void set_make(struct builder *b, enum set_id id)
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, d->key_type);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, d->key_len);
 	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, d->size);
+	if (d->flags & NFT_SET_MAP) {
+		nftnl_set_set_u32(s, NFTNL_SET_DATA_TYPE, TYPE_MARK);
+		nftnl_set_set_u32(s, NFTNL_SET_DATA_LEN, sizeof(uint32_t));
+	}
 	nftnl_set_nlmsg_build_payload(m, s);
 	nftnl_set_free(s);
 	batch_add(b->batch, m);
@@ -103,6 +108,8 @@ static struct addr listener(const struct builder *b, uint8_t family)
 static void chain_raw(struct builder *b)
 {
 	chain_at(b, "raw_out");
+	if (b->conf->basic)
+		RULE(b, do_number_cgroup(b));
 	RULE(b, if_sock_ours(b), do_zone_from_sock(b));
 	RULE(b, if_mark_ours(b), do_zone_from_mark(b));
 }
@@ -119,6 +126,8 @@ static void redirect(struct builder *b, uint8_t family, uint8_t proto)
 static void chain_nat(struct builder *b)
 {
 	chain_at(b, "nat_out");
+	if (b->conf->basic)
+		RULE(b, do_number(b));
 	RULE(b, if_sock_ours(b), do_jump(b, "nat_ours"));
 	chain_at(b, "nat_ours");
 	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
@@ -222,7 +231,10 @@ static void guard_to(struct builder *b, uint8_t family)
 static void chain_out(struct builder *b)
 {
 	chain_at(b, "out");
-	RULE(b, if_sock_ours(b), do_stamp_from_sock(b));
+	if (b->conf->basic)
+		RULE(b, do_number(b)); /* no hook looks for a stamp, and the mark is ours */
+	else
+		RULE(b, if_sock_ours(b), do_stamp_from_sock(b));
 	guard_from(b, 4);
 	guard_from(b, 6);
 	guard_kernel_errors(b);
@@ -235,6 +247,10 @@ static void redirected(struct builder *b, uint8_t family)
 {
 	struct addr to = listener(b, family);
 
+	/* users of one cgroup share a zone, and may draw each other's flow there */
+	if (b->conf->basic)
+		RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_ours(b), if_not_pair(b),
+			do_goto(b, "no_listener"));
 	RULE(b, if_to(b, &to, addr_bits(&to)), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
 		if_to_port(b, b->conf->dns_port), do_goto(b, "mine"));
 	if (!b->conf->gate_port)
@@ -291,6 +307,7 @@ static void chain_ours(struct builder *b)
 	ours_inner(b);
 	RULE(b, if_on(b, SET_BLOCKED), do_jump(b, "blocked"));
 	RULE(b, if_pair(b), do_accept(b));
+	number_kin(b);
 	/* a guarded server answers a guarded client: the ct mark is the client's */
 	RULE(b, if_ct_reply(b), if_ct_ours(b), if_to_type(b, RTN_LOCAL), do_accept(b));
 	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "admit"));
@@ -510,6 +527,8 @@ static void chain_in(struct builder *b)
 	struct addr v4 = listener(b, 4), v6 = listener(b, 6);
 
 	chain_at(b, "in");
+	if (b->conf->basic)
+		RULE(b, do_number_cgroup(b));
 	RULE(b, if_in_lo(b), if_ct_reply(b), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
 		if_ct_ours(b), do_jump(b, "back"));
 	RULE(b, if_to(b, &v4, 32), do_jump(b, "in_listener"));
@@ -525,6 +544,7 @@ static void chain_in_ours(struct builder *b)
 	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
 	RULE(b, if_on(b, SET_BLOCKED), do_jump(b, "in_blocked"));
 	RULE(b, if_pair(b), do_accept(b));
+	number_kin(b);
 	RULE(b, if_ct_reply(b), if_ct_ours(b), do_goto(b, "no_reply"));
 	RULE(b, if_ct_reply(b), do_accept(b));
 	/* what the kernel says of a refusal comes over lo, whoever the flow's other end is */
@@ -572,6 +592,8 @@ static void chains_make(struct builder *b)
 		chain(b, plain[i], NULL);
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
 		chain(b, refusals[i].chain, NULL);
+	if (b->conf->basic)
+		number_chains(b);
 }
 
 void table_comment(const struct nft_conf *c, char out[static TABLE_COMMENT_MAX])
@@ -586,21 +608,31 @@ void table_comment(const struct nft_conf *c, char out[static TABLE_COMMENT_MAX])
 
 		snprintf(out + n, TABLE_COMMENT_MAX - n, " %u", c->peek_ports[i]);
 	}
+	if (c->basic)
+		snprintf(out + strlen(out), TABLE_COMMENT_MAX - strlen(out),
+			" basic %llu %u %llu %u", (unsigned long long)c->basic->id,
+			c->basic->level, (unsigned long long)c->basic->self_id,
+			c->basic->self_level);
 }
 
-void table_build(struct builder *b, struct batch *batch, const struct nft_conf *conf)
+void table_build(struct builder *b, struct batch *batch, const struct nft_conf *conf,
+	uint32_t first, uint32_t last)
 {
 	*b = (struct builder){
 		.batch = batch,
 		.conf = conf,
 		.mark = (uint32_t)conf->instance->magic << 24,
 		.zone = instance_zone(conf->instance, 0),
+		.first = first,
+		.last = last,
 	};
 	instance_table(conf->instance, b->table);
 	for (unsigned id = 0; id < SET_COUNT; id++)
 		set_make(b, id);
 	set_fill_pairs(batch, conf->instance);
 	chains_make(b);
+	if (conf->basic)
+		number_rules(b);
 	chain_raw(b);
 	chain_nat(b);
 	if (conf->gate_port) {

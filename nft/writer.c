@@ -256,6 +256,14 @@ int nft_dump(struct nft *n, struct nft_element **out, size_t *count)
 	return r < 0 ? r : dump_all(fd, &n->instance, out, count);
 }
 
+int nft_dump_numbers(struct nft *n, struct nft_element **out, size_t *count)
+{
+	auto_close int fd = -1;
+	int r = net_open(&fd);
+
+	return r < 0 ? r : dump_numbers(fd, &n->instance, out, count);
+}
+
 void nft_stats(const struct nft *n, struct nft_stats *out)
 {
 	*out = (struct nft_stats){

@@ -32,6 +32,7 @@ void identity_forget(struct who *w, uint32_t n)
 		return;
 	if (s->image)
 		s->image->programs--;
+	keys_forget(s);
 	free(s->program);
 	free(s);
 	w->slots[n] = NULL;
@@ -115,6 +116,8 @@ struct slot *identity_meet(struct who *w, uint32_t n)
 	bool news = false;
 	uint64_t serial;
 
+	if (who_by_key(w))
+		return keys_meet(w, n);
 	if (s && s->serial == atomic_load(&w->serials[n]))
 		return s;
 	if (n >= WHO_NUMBERS || page_settled(w, n, &page, &serial) < 0)
@@ -195,6 +198,8 @@ void who_actor_free(struct who *w, uint32_t actor)
 	struct slot *s = actor < WHO_NUMBERS ? w->slots[actor] : NULL;
 	struct who_page page;
 
+	if (who_by_key(w))
+		return; /* its number stays its own */
 	/* only what actor_idle() gave up can be freed, and only once */
 	if (!s || s->state != SLOT_IDLE || s->serial != atomic_load(&w->serials[actor]))
 		return;

@@ -328,7 +328,7 @@ int who_register_self(struct who *w, int32_t tgid)
 	struct who_self self = { .magic = w->instance.magic };
 	uint32_t key = (uint32_t)tgid;
 	struct who_event e;
-	int r = iter_birth(w, tgid, &e);
+	int r = who_by_key(w) ? -EOPNOTSUPP : iter_birth(w, tgid, &e);
 
 	if (r < 0)
 		return r;
@@ -341,8 +341,11 @@ int who_register_self(struct who *w, int32_t tgid)
 
 void who_stats(const struct who *w, struct who_stats *out)
 {
-	const __u64 *s = w->meta->stats;
+	const __u64 *s = w->meta ? w->meta->stats : NULL;
 
+	*out = (struct who_stats){ 0 };
+	if (!s)
+		return;
 	*out = (struct who_stats){
 		.execs = s[WHO_EXECS], .forks = s[WHO_FORKS], .exits = s[WHO_EXITS],
 		.numbers = s[WHO_NUMBERS_GIVEN], .ring_lost = s[WHO_RING_LOST],

@@ -63,10 +63,10 @@ int who_record(struct who *w, const struct who_tuple *t, uint32_t actor,
 	uint32_t slot = who_record_slot(last_four(&t->src), t->sport, t->dport,
 		htons(t->dns_id), t->proto);
 	uint64_t now_ns = (uint64_t)clock_boot_us() * 1000;
-	struct who_record *at = &w->records[slot], r;
+	struct who_record *at = w->records + slot, r;
 	struct process p = { 0 };
 
-	if (record_copy(at, &r) < 0 || !record_fits(&r, t, actor, w->netns, now_ns))
+	if (!w->records || record_copy(at, &r) < 0 || !record_fits(&r, t, actor, w->netns, now_ns))
 		return -ENOENT;
 	/* used once. Not by claiming it: a core killed in between would hold it for ever */
 	atomic_store((_Atomic __u64 *)&at->used, r.seq);
@@ -83,5 +83,5 @@ int who_record(struct who *w, const struct who_tuple *t, uint32_t actor,
 
 int who_process(struct who *w, int32_t tgid, struct process *out)
 {
-	return processes_find(w->processes, tgid, 0, out);
+	return w->processes ? processes_find(w->processes, tgid, 0, out) : -ENOENT;
 }

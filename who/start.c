@@ -14,6 +14,8 @@ int who_start(struct who *w, struct uv_loop_s *loop, const struct who_calls *cal
 	w->loop = loop;
 	w->calls = *calls;
 	r = identity_init(w);
+	if (who_by_key(w))
+		return r;
 	if (r == 0)
 		r = images_init(w);
 	if (r == 0)

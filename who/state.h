@@ -39,6 +39,7 @@ enum slot_state { SLOT_FREE, SLOT_LIVE, SLOT_RETIRED, SLOT_IDLE };
 struct slot { /* of a number */
 	struct program *program; /* NULL: not met */
 	struct image *image;     /* NULL: no memory was left for one */
+	struct key *key;         /* by key (keys.c), and then neither image nor page */
 	uint64_t serial;
 	struct who_page page;    /* as it was when it was met */
 	uint32_t borne;          /* the sweep that last met a socket with it */
@@ -127,6 +128,10 @@ uint32_t number_find(const struct who *w, const struct who_exe *exe, uint32_t ui
 bool number_published(const struct who *w, const struct who_page *page, uint32_t n);
 void number_unpublish(struct who *w, const struct who_page *page, uint32_t n);
 void number_give_back(struct who *w, uint32_t n, const struct who_page *page);
+
+/* keys.c */
+struct slot *keys_meet(struct who *w, uint32_t n);
+void keys_forget(struct slot *s);
 
 /* image.c */
 int images_init(struct who *w);

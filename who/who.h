@@ -30,6 +30,10 @@ struct who_conf {
 
 /* -errno, and why in a sentence: what is missing and what to do about it */
 int who_open(const struct who_conf *conf, char *why, size_t why_max, struct who **out);
+/* The same without BPF (keys.c): a number stands for a cgroup and a user. Of conf only
+ * instance and scope count. */
+int who_open_keys(const struct who_conf *conf, struct who **out);
+bool who_by_key(const struct who *w);
 /* closes our half; unpin also takes pinned links and maps away */
 void who_close(struct who *w, bool unpin);
 /* take away what a dead daemon left pinned; 0 if there was nothing */
@@ -49,6 +53,9 @@ struct who_calls {
 	void (*actor_idle)(void *ctx, const struct program *p);
 	/* or NULL; prog is NULL while the program has no number: it made no socket yet */
 	void (*exec)(void *ctx, const struct process *p, const struct program *prog);
+	/* by key: a number was met that we know nothing of. To call who_keys_put() with what
+	 * the kernel gave out, before it returns. */
+	void (*look)(void *ctx);
 };
 int who_start(struct who *w, struct uv_loop_s *loop, const struct who_calls *calls);
 void who_stop(struct who *w);
@@ -60,6 +67,19 @@ void who_actor_free(struct who *w, uint32_t actor);
 void who_each_actor(struct who *w, void (*each)(void *ctx, const struct program *p),
 	void *ctx);
 
+/* By key: what a number stands for, as the kernel gave it; uid UINT32_MAX: what comes in for
+ * the cgroup. Known ones are passed over. who_keys() writes those known, and how many. */
+struct who_given {
+	uint32_t actor, uid;
+	uint64_t cgroup;
+};
+void who_keys_put(struct who *w, const struct who_given *keys, size_t n);
+size_t who_keys(const struct who *w, struct who_given *out, size_t max);
+/* Who it may be: 0 is the number's own program, then, by key, those seen running there; NULL
+ * behind the last. */
+const struct program *who_member(struct who *w, uint32_t actor, unsigned i);
+void who_member_add(struct who *w, uint32_t actor, const struct program *p); /* copies */
+
 /* the process behind a packet that reached one of our listeners, from the egress record */
 struct who_tuple {
 	struct addr src, dst; /* as the record's packet had them after NAT of the destination */
@@ -67,7 +87,7 @@ struct who_tuple {
 	uint16_t dns_id;      /* UDP only, else 0 */
 	uint8_t proto;
 };
-/* copies *out; -ENOENT: not known. actor must be the number the packet's source says */
+/* copies *out; -ENOENT: not known, as by key. actor must be the number the packet's source says */
 int who_record(struct who *w, const struct who_tuple *t, uint32_t actor,
 	struct process *out);
 int who_process(struct who *w, int32_t tgid, struct process *out); /* from the table, -ENOENT */

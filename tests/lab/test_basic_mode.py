@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Without BPF, or the right to it: the same table, by cgroup and user. What stands open is
+open to all of one cgroup and user; another service, another user, a new cgroup have nothing."""
+
+import os
+import signal
+
+from lab import zones
+from lab.gate import Gate, path_of, refused_beside_control, rule_text
+from lab.process import wait_for
+
+NO_BPF = ("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin",
+          "--inh-caps=-bpf,-perfmon,-sys_admin")
+NO_NET = "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"
+
+
+def basic(lab, rules="", default="deny", how=NO_BPF, **conf):
+    gate = Gate(lab, rules, default, conf)
+    gate.write_conf()
+    lab.gates.append(gate)
+    gate.daemon = lab.world.daemon.start(*how, gate.scupperd, "--config", gate.file)
+    gate.wait_log("scupperd: ready")
+    return gate
+
+
+def service(lab, name):
+    """A cgroup of its own in the scope, as a unit has."""
+    path = lab.scope.path / name
+    path.mkdir()
+    return lab.world.client(path)
+
+
+def curl(place, url, *more, **how):
+    return place.run("curl", "-sSm8", *more, url, **how)
+
+
+def fetch(n):
+    return f"http://{zones.name(n)}/"
+
+
+def test_a_name_opens_its_first_syn_and_nothing_else(lab):
+    gate = basic(lab, rules="allow /usr/bin/curl .shop.test")
+    assert gate.status()["identity"]["mode"] == "basic"
+    for n, flag, address in ((401, "-4", zones.address4(401)), (402, "-6", zones.address6(402))):
+        with lab.capture_to(address) as wire:
+            got = curl(gate, fetch(n), flag, "-w", "%{local_port}")
+            assert got.ok and got.out.startswith("hello"), got
+            assert [p.sport for p in wire.syns()] == [int(got.out.split()[-1])], \
+                "not its own first SYN"
+    query = gate.wait_query(lambda q: q["name"] == zones.name(401))
+    assert path_of(query) == "/usr/bin/curl", query
+    assert rule_text(query) == "allow /usr/bin/curl .shop.test"
+    # not found as a program that may: no name, and no address of it
+    assert gate.run(lab.program(lab.ask, "other"), "udp", "127.0.0.53", zones.name(403)).rc == 3
+    for address in (zones.address4(403), zones.address6(403)):
+        at = f"[{address}]" if ":" in address else address
+        refused_beside_control(
+            lab, lambda at=at: gate.run("wget", "-T3", "-t1", "-qO-", f"http://{at}/"),
+            lambda: curl(gate, fetch(403), "-4" if ":" not in address else "-6"), address)
+    assert lab.outside.run("nft", "list", "ruleset").ok, "others cannot list their rules"
+
+
+def test_services_and_users_have_nothing_of_each_other(lab):
+    """Two cgroups, two users in one of them, and a cgroup that comes later: what one of them
+    was given is nobody else's, though all of them run the same program."""
+    gate = basic(lab, rules="allow /usr/bin/curl .shop.test")
+    web, mail = service(lab, "web"), service(lab, "mail")
+    address = zones.address4(410)
+    url = f"http://{address}/"
+    # curl may not have the address itself: only an answer opens it
+    with lab.capture_to(address) as wire:
+        assert not curl(web, url).ok
+        assert curl(web, fetch(410), "-4", uid=1000).ok
+        own = len(wire.syns())
+        assert own == 1
+        assert curl(web, url, uid=1000).ok, "what its own answer opened is shut"
+        assert len(wire.syns()) == 2
+        late = service(lab, "late")
+        deep = service(lab, "web/deep")
+        for place, uid in ((web, 0), (web, 1001), (mail, 1000), (late, 1000), (deep, 1000)):
+            assert not curl(place, url, uid=uid).ok, (place.cgroup, uid)
+        assert len(wire.packets()) == len([p for p in wire.packets() if p.sport in
+                                           {s.sport for s in wire.syns()}])
+        assert len(wire.syns()) == 2, "another's opening let it out"
+    # and each has its own by asking
+    for place, uid in ((web, 0), (mail, 1000), (deep, 1000)):
+        assert curl(place, fetch(410), "-4", uid=uid).ok
+
+
+def test_the_gate_looks_up_who_connects(lab):
+    """Two programs of one cgroup and user: by name and by address each is judged as itself."""
+    gate = basic(lab, rules=f"allow /usr/bin/curl .shop.test\n"
+                            f"allow {lab.talk} {zones.BANNER4}:2525/tcp")
+    named, address = "n00420.shop.test", zones.address4(420)
+    words = "-k", "--resolve", f"{named}:443:{address}"
+    wget = "wget", "-T3", "-t1", "-qO-", f"http://{address}/"
+    refused_beside_control(lab, lambda: gate.run(*wget),
+                           lambda: curl(gate, f"https://{named}/", *words), address)
+    flow = gate.wait_flow(lambda f: f["address"] == address and f["verdict"] == "allow")
+    assert path_of(flow) == "/usr/bin/curl" and flow["name"] == named, flow
+    assert flow["actor"]["pid"] and flow["actor"]["how"] == "diag", flow
+    flow = gate.wait_flow(lambda f: f["address"] == address and f["verdict"] == "deny")
+    assert path_of(flow).endswith("wget"), flow
+    # an address that a rule gives to one of them
+    refused_beside_control(
+        lab, lambda: gate.run(lab.program(lab.talk, "other"), "tcp", zones.BANNER4, "2525"),
+        lambda: gate.run(lab.talk, "tcp", zones.BANNER4, "2525"), zones.BANNER4)
+    # the other one had its name; what it asked for it may have, and so may its neighbour now
+    assert gate.run("wget", "-T3", "-t1", "-qO-", "http://n00421.shop.test/").rc != 0
+    assert curl(gate, fetch(421), "-4").ok
+    assert gate.run("wget", "-T3", "-t1", "-qO-", f"http://{zones.address4(421)}/").ok, \
+        "the kernel cannot tell neighbours apart, and the manual says so"
+
+
+def test_a_core_that_dies_opens_nothing_and_forgets_nothing(lab):
+    gate = basic(lab, rules="allow /usr/bin/curl .shop.test")
+    known, unknown = zones.address4(430), zones.address4(431)
+    assert curl(gate, fetch(430), "-4").ok
+    supervisor, core, _ = gate.pids
+    os.kill(supervisor, signal.SIGSTOP)  # nobody starts another one meanwhile
+    try:
+        with lab.capture_to(unknown) as wire:
+            os.kill(core, signal.SIGKILL)
+            assert curl(gate, f"http://{known}/").ok, "what was decided stands"
+            assert not curl(gate, f"http://{unknown}/", "-m2").ok
+            late = service(lab, "late")
+            assert not curl(late, f"http://{known}/", "-m2").ok
+            assert not wire.packets()
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    wait_for(lambda: gate.pids[1] not in (None, core), "a new core")
+    assert curl(gate, fetch(431), "-4").ok
+    assert curl(gate, f"http://{known}/").ok
+    gate.write_rules("allow /usr/bin/curl .shop.test\ndeny any n00430.shop.test")
+    gate.reload()
+    with lab.capture_to(known) as wire:
+        wait_for(lambda: not curl(gate, f"http://{known}/", "-m2").ok, "the rule to be gone")
+        before = len(wire.packets())
+        assert not curl(gate, f"http://{known}/", "-m2").ok
+        assert len(wire.packets()) == before
+    assert curl(gate, f"http://{unknown}/").ok, "another's rule took it"
+
+
+def test_somebody_else_s_flush_keeps_everybodys_number(lab):
+    gate = basic(lab, rules="allow /usr/bin/curl .shop.test")
+    mail = service(lab, "mail")
+    address = zones.address4(440)
+    assert curl(gate, fetch(440), "-4").ok
+    assert not curl(mail, f"http://{address}/", "-m2").ok
+    lab.outside.run("nft", "flush", "ruleset")
+    with lab.capture_to(address) as wire:
+        wait_for(lambda: curl(gate, f"http://{address}/", "-m2").ok, "the table to be back")
+        ours = len(wire.syns())
+        assert not curl(mail, f"http://{address}/", "-m2").ok
+        assert len(wire.syns()) == ours
