@@ -13,6 +13,7 @@ from lab import attempts, probe, zones
 from lab.capture import ACK, SYN
 from lab.gate import path_of
 from lab.process import wait_for
+from lab.trial import nothing_then, pair, to_any
 from lab.world import Lab
 
 SCRIPT = pathlib.Path(attempts.__file__)
@@ -52,26 +53,6 @@ def run(lab, program, name, *addresses, place=None, **words):
 
 def start(lab, program, name, *addresses, place=None, **words):
     return (place or lab.gate).start(*act(lab, program, name, *addresses, **words))
-
-
-def pair(n):
-    """An address of each family that no other story of this file uses."""
-    return zones.address4(400 + n), zones.address6(400 + n)
-
-
-def to_any(addresses):
-    return " or ".join(f"dst host {a}" for a in addresses)
-
-
-def nothing_then(lab, addresses, refused, control):
-    """refused() leaves nothing, control() reaches every address."""
-    with lab.capture(to_any(addresses)) as wire:
-        refused()
-        assert not wire.packets(), f"left: {[str(p) for p in wire.packets()][:5]}"
-        control()
-        missing = [a for a in addresses if not wire.packets(dst=a)]
-        assert not missing, f"the control did not reach {missing}: the refusal proves nothing"
-        return wire.packets()
 
 
 ALONE = ["plain", "unspec_and_again", "mark_by_message", "fast_open", "multipath", "mapped",
