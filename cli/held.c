@@ -583,6 +583,11 @@ int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max
 	return r;
 }
 
+enum link_identity held_identity(const struct held *h)
+{
+	return !h->who ? LINK_RESOLVER_ONLY : h->basic ? LINK_BASIC : LINK_BPF;
+}
+
 void held_close(struct held *h, bool down)
 {
 	char path[PATH_MAX];

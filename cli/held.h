@@ -8,6 +8,7 @@
 #include "cli/conf.h"
 #include "cli/rights.h"
 #include "nft/nft.h"
+#include "web/link.h"
 #include "who/who.h"
 
 #include <limits.h>
@@ -51,6 +52,8 @@ struct held {
 int held_open(struct held *h, const struct conf *conf, char *why, size_t why_max);
 /* down: take table, links and routes away (else they stay where the kernel can keep them) */
 void held_close(struct held *h, bool down);
+
+enum link_identity held_identity(const struct held *h);
 
 /* the core: runs until told to stop; the exit status of its process */
 int core_main(struct held *h);

@@ -158,10 +158,20 @@ static int collect_denied(struct command_line *c, const char *collection, json_t
 	return status;
 }
 
+/* whose a denial was, and what an allow would open, is another thing without BPF */
+static void why_limits(const json_t *status)
+{
+	const json_t *identity = json_object_get(status, "identity");
+	const char *limits = show_text(identity, "limits");
+
+	if (limits)
+		printf("%s mode: %s\n\n", show_text(identity, "mode"), limits);
+}
+
 int command_why(struct command_line *c)
 {
 	json_t *queries = json_array(), *flows = json_array(), *groups = NULL;
-	struct reply rules = { 0 };
+	struct reply rules = { 0 }, now = { 0 };
 	int status;
 
 	if (c->nargs)
@@ -171,7 +181,10 @@ int command_why(struct command_line *c)
 		status = collect_denied(c, "/api/v1/flows", flows);
 	if (status == DONE)
 		status = call_daemon(c, "GET", "/api/v1/rules", NULL, &rules);
+	if (status == DONE && !c->json)
+		status = call_daemon(c, "GET", "/api/v1/status", NULL, &now);
 	if (status == DONE) {
+		why_limits(now.json);
 		groups = why_group(queries, flows, json_object_get(rules.json, "items"));
 		if (c->json)
 			call_print_collection(groups, NULL);
@@ -179,6 +192,7 @@ int command_why(struct command_line *c)
 			why_show(groups);
 	}
 	reply_done(&rules);
+	reply_done(&now);
 	json_decref(groups);
 	json_decref(queries);
 	json_decref(flows);

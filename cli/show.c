@@ -247,6 +247,7 @@ void show_status(const json_t *o)
 		show_filter(json_object_get(o, "filter"));
 	show_core(o, json_is_object(counters) ? counters : NULL);
 	show_label("identity", show_text(identity, "mode"));
+	show_label("", show_text(identity, "limits"));
 	show_label("", show_text(identity, "why"));
 	show_label("not seen", show_text(identity, "not_attributed"));
 	show_kernel(json_object_get(o, "sets"));

@@ -87,7 +87,7 @@ void core_status(void *ctx, struct link_status *out)
 		verdict_text(conf->default_out));
 	text_copy(out->default_in, sizeof(out->default_in), verdict_text(conf->default_in));
 	out->uptime_s = (clock_unix_ms() - h->started_ms) / 1000;
-	out->bpf = h->who && !h->basic;
+	out->identity = held_identity(h);
 	text_copy(out->why, sizeof(out->why), h->why);
 	out->table = c->nft && nft_present(&c->instance) > 0;
 	out->persist = out->table && conf->closed && nft_persists(c->nft);

@@ -351,8 +351,12 @@ int supervisor_run(const struct conf *written, int ready_fd)
 		free(s);
 		return 1;
 	}
-	if (!s->held.who)
-		log_warning("basic mode, decides at DNS time only: %s", s->held.why);
+	if (held_identity(&s->held) == LINK_BASIC)
+		log_warning("basic mode (%s): %s", s->held.why,
+			link_identity_limits(LINK_BASIC));
+	else if (held_identity(&s->held) == LINK_RESOLVER_ONLY)
+		log_error("resolver only (%s): %s", s->held.why,
+			link_identity_limits(LINK_RESOLVER_ONLY));
 	s->signals = open_signals();
 	child_start(s, &s->web);
 	child_start(s, &s->core);

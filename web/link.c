@@ -112,7 +112,7 @@ static bool status_good(const struct link_status *s)
 		ENDS(s->rule_errors) && ENDS(s->geo_country) && ENDS(s->geo_city) &&
 		ENDS(s->geo_asn) && ENDS(s->history);
 
-	if (!texts || s->filter > FILTER_BLOCK || s->accounting > 1 || s->bpf > 1 || s->table > 1 || s->persist > 1 ||
+	if (!texts || s->filter > FILTER_BLOCK || s->accounting > 1 || s->identity > LINK_BPF || s->table > 1 || s->persist > 1 ||
 		s->nupstreams > LINK_UPSTREAMS_MAX)
 		return false;
 	for (unsigned i = 0; i < s->nupstreams; i++) {
@@ -174,4 +174,20 @@ int link_check(const void *bytes, size_t len, bool from_core)
 		return -EBADMSG;
 	memcpy(&m, bytes, len); /* the caller's bytes may stand at any address */
 	return body_good(&m) ? 0 : -EBADMSG;
+}
+
+const char *link_identity_limits(enum link_identity i)
+{
+	switch (i) {
+	case LINK_BPF:
+		return NULL;
+	case LINK_BASIC:
+		return "the kernel tells apart by cgroup and user, not by program: what one was "
+		       "allowed is open to its neighbours, all that runs in the same cgroup as the "
+		       "same user; which of them asks or connects is looked up afterwards";
+	case LINK_RESOLVER_ONLY:
+		break;
+	}
+	return "NOTHING IS BLOCKED: only names are decided, of queries sent to the resolver's own "
+	       "address; a program that asks elsewhere or knows an address gets through";
 }

@@ -150,12 +150,16 @@ struct link_upstream {
 
 enum { LINK_UPSTREAMS_MAX = 8 };
 
+/* how programs are recognised, and what that cannot do, in a sentence (NULL for BPF) */
+enum link_identity { LINK_RESOLVER_ONLY, LINK_BASIC, LINK_BPF };
+const char *link_identity_limits(enum link_identity i);
+
 struct link_status {
 	char version[32], instance[INSTANCE_NAME_MAX], mode[16], scope[512], when_down[16];
 	char default_out[8], default_in[8];
 	int64_t uptime_s;
-	uint8_t bpf;             /* identity.mode: "bpf" or "basic" */
-	char why[512];           /* why basic, or what bpf mode cannot do here */
+	uint8_t identity;        /* enum link_identity */
+	char why[512];           /* why not better, or what bpf mode cannot do here */
 	uint8_t table;           /* the nft table stands */
 	uint8_t persist;         /* and outlives the supervisor */
 	char nss[256];           /* other resolvers on the machine whose clients are not seen */

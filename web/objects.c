@@ -429,9 +429,13 @@ static json_t *counters_of(const struct link_status *s)
 
 static json_t *identity_of(const struct link_status *s)
 {
+	static const char *const modes[] = { [LINK_RESOLVER_ONLY] = "resolver",
+		[LINK_BASIC] = "basic", [LINK_BPF] = "bpf" };
+	const char *limits = link_identity_limits(s->identity);
 	json_t *o = json_object();
 
-	set(o, "mode", json_string(s->bpf ? "bpf" : "basic"));
+	set(o, "mode", json_string(modes[s->identity]));
+	set_text(o, "limits", limits ? limits : "");
 	set_text(o, "why", s->why);
 	set_text(o, "not_attributed", s->nss);
 	return o;

@@ -33,7 +33,7 @@ struct key {
 
 bool who_by_key(const struct who *w)
 {
-	return !w->bpf;
+	return w->by_key;
 }
 
 int who_open_keys(const struct who_conf *conf, struct who **out)
@@ -43,6 +43,7 @@ int who_open_keys(const struct who_conf *conf, struct who **out)
 
 	if (!w)
 		return -ENOMEM;
+	w->by_key = true;
 	w->instance = *conf->instance;
 	w->scope_fd = open(conf->scope, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (w->scope_fd < 0 || fstat(w->scope_fd, &st) < 0 ||

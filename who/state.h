@@ -53,6 +53,7 @@ struct who {
 	char pins[WHO_DIR_MAX];        /* "": none */
 	int scope_fd;
 	uint64_t scope_id, netns;
+	bool by_key;                   /* keys.c: no BPF */
 	uint32_t numbers;
 	struct scupper_bpf *bpf;
 	struct bpf_link *links[WHO_LINKS_MAX];

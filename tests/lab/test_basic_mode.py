@@ -3,6 +3,7 @@
 open to all of one cgroup and user; another service, another user, a new cgroup have nothing."""
 
 import os
+import re
 import signal
 
 from lab import zones
@@ -63,7 +64,7 @@ def test_a_name_opens_its_first_syn_and_nothing_else(lab):
 def test_services_and_users_have_nothing_of_each_other(lab):
     """Two cgroups, two users in one of them, and a cgroup that comes later: what one of them
     was given is nobody else's, though all of them run the same program."""
-    gate = basic(lab, rules="allow /usr/bin/curl .shop.test")
+    basic(lab, rules="allow /usr/bin/curl .shop.test")
     web, mail = service(lab, "web"), service(lab, "mail")
     address = zones.address4(410)
     url = f"http://{address}/"
@@ -153,3 +154,25 @@ def test_somebody_else_s_flush_keeps_everybodys_number(lab):
         ours = len(wire.syns())
         assert not curl(mail, f"http://{address}/", "-m2").ok
         assert len(wire.syns()) == ours
+
+
+def test_it_says_what_it_is(lab):
+    gate = basic(lab)
+    identity = gate.status()["identity"]
+    assert identity["mode"] == "basic" and re.search("BPF|BTF", identity["why"]), identity
+    assert not curl(gate, f"http://{zones.WWW4}/").ok
+    gate.wait_flow(lambda f: f["verdict"] == "deny")
+    for said in (gate.log, gate.cli("status").out, gate.why().out):
+        assert "basic" in said and "by cgroup and user" in said and "neighbours" in said, said
+
+
+def test_without_nftables_only_names_are_decided_and_it_is_said(lab):
+    gate = basic(lab, rules=f"allow {lab.ask} .shop.test", how=NO_NET)
+    identity = gate.status()["identity"]
+    assert identity["mode"] == "resolver", identity
+    assert re.search("nft|CAP_NET_ADMIN", identity["why"]), identity
+    for said in (gate.log, gate.cli("status").out, gate.why().out):
+        assert "resolver" in said and "NOTHING IS BLOCKED" in said, said
+    assert gate.run(lab.ask, "udp", "127.0.0.53", "www.shop.test").ok
+    assert gate.run(lab.program(lab.ask, "other"), "udp", "127.0.0.53", "www.shop.test").rc == 3
+    assert curl(gate, f"http://{zones.WWW4}/").ok, "addresses are not held: it said so"

@@ -117,7 +117,7 @@ def test_without_nftables_it_says_so(lab):
     wait_for(lambda: not gate.daemon.running or "scupperd: ready" in gate.log, "its answer")
     assert "nft" in gate.log or "CAP_NET_ADMIN" in gate.log, gate.log
     if gate.daemon.running:
-        assert gate.status()["identity"]["mode"] == "basic"
+        assert gate.status()["identity"]["mode"] == "resolver"
 
 
 def test_somebody_else_s_flush_does_not_open_it(lab, bpf):

@@ -42,7 +42,7 @@ static void status(struct fake_core *c, uint32_t seq)
 {
 	struct link_status s = { .version = "0.1.0", .instance = "main", .mode = "enforce",
 		.scope = "/", .when_down = "closed", .default_out = "deny",
-		.default_in = "allow", .uptime_s = 61, .bpf = 1, .table = 1, .nupstreams = 1,
+		.default_in = "allow", .uptime_s = 61, .identity = LINK_BPF, .table = 1, .nupstreams = 1,
 		.upstreams = { { .name = "10.53.0.1", .sent = 5, .last_ok_ms = 1000 } },
 		.grants = 3, .queries = 12, .denied = 4, .rss_kb = 9000, .filter = c->filter.mode,
 		.filter_until_s = c->filter.until_s };

@@ -155,7 +155,7 @@ static void bytes_out_of_range(void **state)
 		{ "enabled", AT(LINK_RULE, rule.enabled), 1 },
 		{ "known", AT(LINK_PROGRAM, program.known), 1 },
 		{ "believed", AT(LINK_PROGRAM, program.believed), 1 },
-		{ "bpf", AT(LINK_STATUS, status.bpf), 1 },
+		{ "identity", AT(LINK_STATUS, status.identity), LINK_BPF },
 		{ "table", AT(LINK_STATUS, status.table), 1 },
 		{ "persist", AT(LINK_STATUS, status.persist), 1 },
 		{ "upstreams", AT(LINK_STATUS, status.nupstreams), LINK_UPSTREAMS_MAX },

@@ -13,7 +13,8 @@ export function findings(s: Status | null): Finding[] {
 	const c = s.counters ?? {}, all: Finding[] = [];
 	const add = (when_: unknown, bad: boolean, text: string) => { if (when_) all.push({ bad, text }); };
 	add(s.core !== 'running', true, 'The part that decides is starting again; the kernel keeps the rules meanwhile.');
-	add(s.identity && s.identity.mode !== 'bpf', true, `Programs are recognised in basic mode: ${safe(s.identity?.why)}`);
+	add(s.identity?.mode === 'basic', true, `Basic mode (${safe(s.identity?.why)}): ${safe(s.identity?.limits)}`);
+	add(s.identity?.mode === 'resolver', true, `Resolver only (${safe(s.identity?.why)}): ${safe(s.identity?.limits)}`);
 	add(s.identity?.not_attributed, true, `Not attributed: ${safe(s.identity?.not_attributed)}`);
 	add(s.sets && s.sets['table'] === false, true, 'The kernel table is not there: nothing is gated.');
 	add(s.rule_errors, true, `Rules with errors: ${safe(s.rule_errors)}`);

@@ -52,6 +52,9 @@ function Top() {
 
 function Banner() {
 	version.value;
+	const id = status.value?.identity;
+	if (link.value !== 'offline' && id?.mode === 'resolver')
+		return <p class="banner" role="status">{safe(id.limits)} ({safe(id.why)})</p>;
 	if (link.value !== 'offline')
 		return null;
 	return <p class="banner" role="status">The daemon is not answering. What you see is as of {

@@ -36,7 +36,7 @@ export interface Status {
 	version: string; core: string; instance: string | null; mode: string | null;
 	default: string | null; scope: string | null; when_down: string | null;
 	uptime_s: number | null;
-	identity: { mode: string; why: string | null; not_attributed?: string | null } | null;
+	identity: { mode: string; limits?: string | null; why: string | null; not_attributed?: string | null } | null;
 	upstreams: { name: string; sent: number; failed: number; last_ok: string | null }[];
 	sets: Record<string, number | boolean> | null;
 	counters: Record<string, number> | null; rule_errors: string | null;
