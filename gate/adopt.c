@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Sockets that existed before us. What a rule allows goes on: its conntrack entry is made the
- * program's own, then it gets its mark (by who/). What a rule denies is ended. What only the default would deny goes on when the
- * daemon starts for the first time (nobody is cut off by installing it) and is ended when it
- * comes back after a fall.
+ * program's own, then it gets its mark (by who/). What a rule denies is ended. What only the
+ * default would deny goes on when the daemon starts for the first time (nobody is cut off by
+ * installing it) and is ended when it comes back after a fall.
+ *
+ * One that is connected to a DNS server gets its mark alone: its next query is then a flow
+ * of its program's own, and comes to us.
  */
 #include "gate/internal.h"
 #include "base/clock.h"
@@ -15,6 +18,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { DNS = 53 };
 
 struct adopting {
 	struct gate *g;
@@ -96,6 +101,10 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 		return;
 	}
 	inbound = accepted(g, s);
+	if (!inbound && s->pport == DNS) {
+		answer(token, WHO_MARK);
+		return;
+	}
 	if (inbound) {
 		to.dir = FLOW_IN;
 		to.port = s->lport;
