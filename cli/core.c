@@ -143,6 +143,22 @@ static void on_filter_over(void *ctx, enum link_filter_mode mode)
 		serve_changed(c->serve, false, true);
 }
 
+/* ports and addresses that the table must know by heart */
+static void table_places(const struct held *h, struct nft_conf *conf)
+{
+	conf->npeek = h->conf->npeek_ports;
+	for (unsigned i = 0; i < conf->npeek; i++)
+		conf->peek_ports[i] = h->conf->peek_ports[i];
+	for (unsigned i = 0; i < h->conf->nupstreams; i++) {
+		const struct conf_at *at = &h->conf->upstreams[i];
+
+		if (at->port != conf->dns_port)
+			conf->dns_at[conf->ndns_at++] = (struct nft_at){ at->addr, at->port };
+	}
+	conf->nweb = h->nweb_ports;
+	memcpy(conf->web_ports, h->web_ports, sizeof(conf->web_ports));
+}
+
 static int open_table(struct core *c, const struct nft_element *prefill, size_t n)
 {
 	const struct held *h = c->held;
@@ -155,14 +171,12 @@ static int open_table(struct core *c, const struct nft_element *prefill, size_t 
 		.ipv6 = h->ipv6,
 		.dns_port = 53,
 		.gate_port = h->gate_port,
-		.npeek = h->conf->npeek_ports,
 		.log_refused = true,
 	};
 	char why[HELD_WHY_MAX] = "";
 	int r;
 
-	for (unsigned i = 0; i < conf.npeek; i++)
-		conf.peek_ports[i] = h->conf->peek_ports[i];
+	table_places(h, &conf);
 	r = nft_open(&c->loop, &conf, h->nft, prefill, n, why, sizeof(why), &c->nft);
 
 	if (r < 0)

@@ -467,7 +467,6 @@ static int open_keys(struct held *h, const struct who_conf *conf)
 static void open_kernel(struct held *h)
 {
 	const uint16_t guarded[] = { 53, gate_port_free(h) };
-	uint16_t web[ARRAY_LEN(h->conf->web)];
 	const struct conf_at *places;
 	struct who_conf conf = {
 		.instance = &h->instance,
@@ -476,13 +475,14 @@ static void open_kernel(struct held *h)
 		.closed = h->conf->closed,
 		.guarded_ports = guarded,
 		.nguarded_ports = ARRAY_LEN(guarded),
-		.bind_ports = web,
+		.bind_ports = h->web_ports,
 		.nbind_ports = web_places(h->conf, &places),
 	};
 	int r;
 
-	for (unsigned i = 0; i < conf.nbind_ports; i++)
-		web[i] = places[i].port;
+	h->nweb_ports = conf.nbind_ports;
+	for (unsigned i = 0; i < h->nweb_ports; i++)
+		h->web_ports[i] = places[i].port;
 	h->gate_port = guarded[1];
 	h->nft = nft_socket(h->why, sizeof(h->why));
 	if (h->nft < 0)

@@ -40,6 +40,8 @@ struct held {
 	int control;
 	int web[4];                /* the dashboard's listeners */
 	unsigned nweb;
+	uint16_t web_ports[4];     /* where it was to be */
+	unsigned nweb_ports;
 	char origin[64];           /* of links to it, or "" */
 	struct sessions *sessions; /* who is signed in there; shared with its process */
 	int ready[2];              /* the core writes a byte when it serves */

@@ -13,7 +13,12 @@
 
 struct nft;
 
-enum { NFT_PEEK_MAX = 8 };
+enum { NFT_PEEK_MAX = 8, NFT_DNS_AT_MAX = 8, NFT_WEB_MAX = 4 };
+
+struct nft_at {
+	struct addr addr;
+	uint16_t port;
+};
 
 /* Basic mode: no BPF marks sockets, so the table gives numbers itself, to (cgroup, user). */
 struct nft_scope {
@@ -37,6 +42,13 @@ struct nft_conf {
 			       * admits is as default_allow says */
 	uint16_t peek_ports[NFT_PEEK_MAX]; /* of what NFT_PEEK sends there */
 	unsigned npeek;
+	/* our upstreams at other ports than 53: what programs send there is DNS too */
+	struct nft_at dns_at[NFT_DNS_AT_MAX];
+	unsigned ndns_at;
+	/* The dashboard's, on loopback: no zones there. A zone may have to give a connection
+	 * another source port, and scupper-web knows it by its port. */
+	uint16_t web_ports[NFT_WEB_MAX];
+	unsigned nweb;
 	/* NFLOG to instance_log_group. Always, for a gate to decide: held (dropped on its way out)
 	 * and sink (redirected UDP, dropped in input: where it was to go is in its conntrack
 	 * entry, which is to be deleted). And refusals, prefix one of: rate (too many new flows), listener, dns,

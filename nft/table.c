@@ -110,6 +110,14 @@ static void chain_raw(struct builder *b)
 	chain_at(b, "raw_out");
 	if (b->conf->basic)
 		RULE(b, do_number_cgroup(b));
+	for (unsigned i = 0; i < b->conf->nweb; i++) {
+		uint16_t port = b->conf->web_ports[i];
+
+		RULE(b, if_to_text(b, "127.0.0.0", 8), if_proto(b, IPPROTO_TCP),
+			if_to_port(b, port), do_accept(b));
+		RULE(b, if_to_text(b, "::1", 128), if_proto(b, IPPROTO_TCP),
+			if_to_port(b, port), do_accept(b));
+	}
 	RULE(b, if_sock_ours(b), do_zone_from_sock(b));
 	RULE(b, if_mark_ours(b), do_zone_from_mark(b));
 }
@@ -120,6 +128,17 @@ static void redirect(struct builder *b, uint8_t family, uint8_t proto)
 
 	RULE(b, family == 4 ? if_v4(b) : if_v6(b), if_proto(b, proto), if_to_port(b, DNS),
 		do_ct_mark_actor(b), do_redirect(b, &to, b->conf->dns_port));
+}
+
+static void redirect_at(struct builder *b, const struct nft_at *at, uint8_t proto)
+{
+	struct addr to = listener(b, at->addr.family);
+
+	if (at->addr.family == 6 && !b->conf->ipv6)
+		return;
+	RULE(b, if_to(b, &at->addr, addr_bits(&at->addr)), if_proto(b, proto),
+		if_to_port(b, at->port), do_ct_mark_actor(b),
+		do_redirect(b, &to, b->conf->dns_port));
 }
 
 /* A first packet only. Bound to a device, a loopback destination would go on the wire. */
@@ -139,6 +158,10 @@ static void chain_nat(struct builder *b)
 	if (b->conf->ipv6) {
 		redirect(b, 6, IPPROTO_UDP);
 		redirect(b, 6, IPPROTO_TCP);
+	}
+	for (unsigned i = 0; i < b->conf->ndns_at; i++) {
+		redirect_at(b, &b->conf->dns_at[i], IPPROTO_UDP);
+		redirect_at(b, &b->conf->dns_at[i], IPPROTO_TCP);
 	}
 	if (!b->conf->gate_port)
 		return;
@@ -296,6 +319,20 @@ static void ours_sets(struct builder *b, enum set_id first, void (*end)(struct b
 	RULE(b, if_in_set_any_port(b, first + 3), end(b));
 }
 
+/* what could not be redirected */
+static void refuse_dns(struct builder *b, uint8_t proto)
+{
+	RULE(b, if_proto(b, proto), if_to_port(b, DNS), if_not_in_set(b, SET_EXEMPT_DNS),
+		do_goto(b, "no_dns"));
+	for (unsigned i = 0; i < b->conf->ndns_at; i++) {
+		const struct nft_at *at = &b->conf->dns_at[i];
+
+		RULE(b, if_to(b, &at->addr, addr_bits(&at->addr)), if_proto(b, proto),
+			if_to_port(b, at->port), if_not_in_set(b, SET_EXEMPT_DNS),
+			do_goto(b, "no_dns"));
+	}
+}
+
 static void chain_ours(struct builder *b)
 {
 	chain_at(b, "ours");
@@ -312,10 +349,8 @@ static void chain_ours(struct builder *b)
 	RULE(b, if_ct_reply(b), if_ct_ours(b), if_to_type(b, RTN_LOCAL), do_accept(b));
 	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "admit"));
 	/* held addresses are refused from here on */
-	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, DNS), if_not_in_set(b, SET_EXEMPT_DNS),
-		do_goto(b, "no_dns"));
-	RULE(b, if_proto(b, IPPROTO_TCP), if_to_port(b, DNS), if_not_in_set(b, SET_EXEMPT_DNS),
-		do_goto(b, "no_dns"));
+	refuse_dns(b, IPPROTO_UDP);
+	refuse_dns(b, IPPROTO_TCP);
 	ours_sets(b, SET_REFUSE4, go_refuse);
 	RULE(b, if_to_type(b, RTN_LOCAL), if_in_set(b, SET_LOCAL_NO), do_goto(b, "no_local"));
 	/* not what a raw socket sends itself in another's name: to answer that would leave */
@@ -496,11 +531,14 @@ static void chain_post(struct builder *b)
 }
 
 /* Our answer to a socket that is gone, met before the stack can bounce it to the server
- * the program had chosen. */
+ * the program had chosen, or give it to another program that has the port by now. */
 static void chain_back(struct builder *b)
 {
 	chain_at(b, "back");
-	RULE(b, if_sock_any(b), do_accept(b));
+	if (b->conf->basic) /* which program's socket it is cannot be told here */
+		RULE(b, if_sock_any(b), do_accept(b));
+	else
+		RULE(b, if_pair(b), do_accept(b));
 	RULE(b, do_reset(b));
 	RULE(b, do_drop(b));
 }
@@ -596,13 +634,34 @@ static void chains_make(struct builder *b)
 		number_chains(b);
 }
 
+/* FNV-1a, 32 bits */
+static uint32_t digest_add(uint32_t digest, const void *bytes, size_t len)
+{
+	const uint8_t *at = bytes;
+
+	while (len--)
+		digest = (digest ^ *at++) * 16777619u;
+	return digest;
+}
+
+static uint32_t digest(const struct nft_conf *c)
+{
+	uint32_t d = 2166136261u;
+
+	for (unsigned i = 0; i < c->ndns_at; i++) {
+		d = digest_add(d, &c->dns_at[i].addr, sizeof(c->dns_at[i].addr));
+		d = digest_add(d, &c->dns_at[i].port, sizeof(c->dns_at[i].port));
+	}
+	return digest_add(d, c->web_ports, c->nweb * sizeof(c->web_ports[0]));
+}
+
 void table_comment(const struct nft_conf *c, char out[static TABLE_COMMENT_MAX])
 {
 	snprintf(out, TABLE_COMMENT_MAX,
-		"scupper layout %d default %s in %s ipv6 %d dns %u gate %u log %d closed %d",
+		"scupper layout %d default %s in %s ipv6 %d dns %u gate %u log %d closed %d at %08x",
 		TABLE_LAYOUT, c->default_allow ? "allow" : "deny",
 		c->default_in_allow ? "allow" : "deny", c->ipv6, c->dns_port, c->gate_port,
-		c->log_refused, c->closed);
+		c->log_refused, c->closed, digest(c));
 	for (unsigned i = 0; i < c->npeek; i++) {
 		size_t n = strlen(out);
 

@@ -6,12 +6,12 @@
 #include "nft/builder.h"
 
 enum {
-	TABLE_LAYOUT = 6, /* counts up whenever sets or chains change */
-	TABLE_COMMENT_MAX = 220,
+	TABLE_LAYOUT = 7, /* counts up whenever sets or chains change */
+	TABLE_COMMENT_MAX = 240,
 };
 
-/* "scupper layout 1 default deny in allow ipv6 1 dns 53 gate 1021 log 1 closed 1 80 443": equal text,
- * equal chains and flags */
+/* "scupper layout 1 default deny in allow ipv6 1 dns 53 gate 1021 log 1 closed 1 at 811c9dc5
+ * 80 443" (at: a digest of dns_at and web_ports): equal text, equal chains and flags */
 void table_comment(const struct nft_conf *conf, char out[static TABLE_COMMENT_MAX]);
 /* sets, pairs, chains and rules of a table that the batch has just made; the builder is
  * kept for naming the rule that a kernel refuses. first to last: the numbers that a table of

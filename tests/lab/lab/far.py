@@ -10,7 +10,7 @@ from .process import sh, wait_for
 
 KNOT = """server:
     rundir: {dir}
-    listen: [ {dns}@53, {other}@53, {dns6}@53 ]
+    listen: [ {dns}@53, {other}@53, {dns6}@53, {dns}@5300, {dns6}@5300 ]
 database:
     storage: {dir}
 log:
