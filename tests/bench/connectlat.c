@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * connectlat.c - how long a TCP connect takes.
  *   connectlat serve PORT                       accepts on every address and holds
- *   connectlat [-c COUNT] [-h HOLD] [-q] HOST PORT
+ *   connectlat [-c COUNT] [-h HOLD] [-q] [-i] HOST PORT
  *                                               COUNT connects one after another, while
  *                                               HOLD others are kept open; -q: each asks for
- *                                               / by HTTP, and its time is until the answer
+ *                                               / by HTTP, and its time is until the answer;
+ *                                               -i: each goes to the next address
  * HOST is looked up once, as any program does. Connections end by RST: no TIME_WAIT uses
  * up the ports. */
 #include "figures.h"
@@ -94,6 +95,14 @@ static int ask(int fd)
 		recv(fd, answer, sizeof(answer), 0) <= 0 ? -1 : 0;
 }
 
+/* to the address after this one */
+static void go_on(struct addrinfo *to)
+{
+	struct sockaddr_in *at = (struct sockaddr_in *)to->ai_addr;
+
+	at->sin_addr.s_addr = htonl(ntohl(at->sin_addr.s_addr) + 1);
+}
+
 static void hold(const struct addrinfo *to, long n)
 {
 	int64_t took_ns;
@@ -109,33 +118,39 @@ int main(int argc, char **argv)
 	long count = 2000, held = 0, failed = 0;
 	struct addrinfo *to;
 	struct figures f;
-	bool asks = false;
+	bool asks = false, next = false;
+	int64_t all_ns;
 	int opt, r;
 
 	many_files();
 	if (argc == 3 && strcmp(argv[1], "serve") == 0)
 		serve((uint16_t)number(argv[2], 65535));
-	while ((opt = getopt(argc, argv, "c:h:q")) != -1) {
+	while ((opt = getopt(argc, argv, "c:h:qi")) != -1) {
 		if (opt == 'c')
 			count = number(optarg, COUNT_MAX);
 		else if (opt == 'h')
 			held = number(optarg, HOLD_MAX);
 		else if (opt == 'q')
 			asks = true;
+		else if (opt == 'i')
+			next = true;
 		else
 			return 2;
 	}
 	if (argc - optind != 2)
-		errx(2, "usage: connectlat [-c COUNT] [-h HOLD] [-q] HOST PORT");
+		errx(2, "usage: connectlat [-c COUNT] [-h HOLD] [-q] [-i] HOST PORT");
 	r = getaddrinfo(argv[optind], argv[optind + 1], &want, &to);
 	if (r != 0)
 		errx(1, "%s: %s", argv[optind], gai_strerror(r));
 	figures_init(&f, (size_t)count + 1);
 	hold(to, held);
+	all_ns = now_ns();
 	for (long i = 0; i < count; i++) {
 		int64_t took_ns, began = now_ns();
 		int fd = connect_to(to, &took_ns);
 
+		if (next)
+			go_on(to);
 		if (fd < 0 || (asks && ask(fd) < 0)) {
 			failed++;
 			if (fd >= 0)
@@ -145,7 +160,8 @@ int main(int argc, char **argv)
 		figures_add(&f, asks ? now_ns() - began : took_ns);
 		close(fd);
 	}
-	printf("failed=%ld held=%ld", failed, held);
+	all_ns = now_ns() - all_ns;
+	printf("failed=%ld held=%ld rate=%.0f", failed, held, (double)count * 1e9 / (double)all_ns);
 	figures_print(&f, "connect");
 	printf("\n");
 	r = f.n == 0;
