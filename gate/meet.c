@@ -24,7 +24,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -443,7 +442,7 @@ int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr
 {
 	struct meet *m = calloc(1, sizeof(*m));
 	struct relay_calls calls = { m, look, over };
-	int on = 1, r = m ? 0 : -ENOMEM;
+	int r = m ? 0 : -ENOMEM;
 
 	if (r < 0)
 		return r;
@@ -458,8 +457,6 @@ int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr
 		free(m);
 		return r;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	m->meets = meets;
 	m->line = LEDGER_NONE;
 	list_add(&meets->all, &m->node);

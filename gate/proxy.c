@@ -9,6 +9,8 @@
 #include "gate/meet.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -153,7 +155,7 @@ int proxy_open(struct gate *g, struct proxy **out)
 int proxy_listen(struct proxy *x, int fd)
 {
 	uv_poll_t *poll = malloc(sizeof(*poll));
-	int r = !poll ? -ENOMEM : x->nlisteners == PROXY_LISTENERS_MAX ? -ENFILE : 0;
+	int on = 1, r = !poll ? -ENOMEM : x->nlisteners == PROXY_LISTENERS_MAX ? -ENFILE : 0;
 
 	if (r == 0)
 		r = uv_poll_init(x->g->loop, poll, fd);
@@ -161,6 +163,9 @@ int proxy_listen(struct proxy *x, int fd)
 		free(poll);
 		return r;
 	}
+	/* for what will be accepted */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	poll->data = x;
 	x->listeners[x->nlisteners++] = poll;
 	return uv_poll_start(poll, UV_READABLE, on_incoming);

@@ -22,22 +22,30 @@
 
 enum {
 	POOL_MAX = 64, /* pipes, and buffers */
-	PIPE_BYTES = 65536,
-	TURN_MAX = 16, /* pipefuls of one way before others have their turn */
+	PIPE_BYTES = 65536,     /* the kernel's own size */
+	PIPE_GROWN = 1 << 20,   /* of one that was full: half the work for many bytes */
+	GROWN_MAX = 32,         /* a user's pipes may have 64 MB, then they are tiny */
+	TURN_MAX = 16,          /* reads of one way, or */
+	TURN_BYTES = 1 << 20,   /* so much, before others have their turn */
+};
+
+struct pipe {
+	int fd[2];              /* -1: none borrowed */
+	size_t bytes;           /* it holds */
 };
 
 /* Buffers are pages of their own, so that what a crowd needed goes back to the kernel: between
  * what else is allocated, it would stay in the heap. */
 struct relay_pool {
-	int pipes[POOL_MAX][2];
-	unsigned n;
+	struct pipe pipes[POOL_MAX];
+	unsigned n, grown;
 	uint8_t *buffers[POOL_MAX];
 	unsigned nbuffers;
 };
 
 struct way {
-	int pipe[2];          /* -1: none borrowed */
-	size_t piped;
+	struct pipe pipe;
+	size_t piped, moved;  /* in it; read in this turn */
 	uint8_t *buf;         /* NULL: nothing is looked at any more, and all of it is out */
 	size_t have, ok;      /* in buf; of them may go */
 	bool looked, end, shut;
@@ -67,15 +75,19 @@ int relay_pool_new(struct relay_pool **out)
 	return *out ? 0 : -ENOMEM;
 }
 
+static void pipe_close(struct relay_pool *p, const struct pipe *pipe)
+{
+	close(pipe->fd[0]);
+	close(pipe->fd[1]);
+	p->grown -= pipe->bytes > PIPE_BYTES;
+}
+
 void relay_pool_free(struct relay_pool *p)
 {
 	if (!p)
 		return;
-	while (p->n) {
-		p->n--;
-		close(p->pipes[p->n][0]);
-		close(p->pipes[p->n][1]);
-	}
+	while (p->n)
+		pipe_close(p, &p->pipes[--p->n]);
 	while (p->nbuffers)
 		munmap(p->buffers[--p->nbuffers], RELAY_BUFFER);
 	free(p);
@@ -115,14 +127,23 @@ static int pipe_borrow(struct relay *r, struct way *w)
 {
 	struct relay_pool *p = r->pool;
 
-	if (w->pipe[0] >= 0)
+	if (w->pipe.fd[0] >= 0)
 		return 0;
-	if (p->n == 0)
-		return pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
-	p->n--;
-	w->pipe[0] = p->pipes[p->n][0];
-	w->pipe[1] = p->pipes[p->n][1];
-	return 0;
+	if (p->n) {
+		w->pipe = p->pipes[--p->n];
+		return 0;
+	}
+	w->pipe.bytes = PIPE_BYTES;
+	return pipe2(w->pipe.fd, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void pipe_grow(struct relay *r, struct way *w)
+{
+	if (w->pipe.bytes > PIPE_BYTES || r->pool->grown == GROWN_MAX ||
+		fcntl(w->pipe.fd[1], F_SETPIPE_SZ, PIPE_GROWN) < 0)
+		return;
+	w->pipe.bytes = PIPE_GROWN;
+	r->pool->grown++;
 }
 
 /* only an empty one may be another's next */
@@ -130,16 +151,13 @@ static void pipe_return(struct relay *r, struct way *w)
 {
 	struct relay_pool *p = r->pool;
 
-	if (w->pipe[0] < 0)
+	if (w->pipe.fd[0] < 0)
 		return;
-	if (w->piped == 0 && p->n < POOL_MAX) {
-		p->pipes[p->n][0] = w->pipe[0];
-		p->pipes[p->n++][1] = w->pipe[1];
-	} else {
-		close(w->pipe[0]);
-		close(w->pipe[1]);
-	}
-	w->pipe[0] = w->pipe[1] = -1;
+	if (w->piped == 0 && p->n < POOL_MAX)
+		p->pipes[p->n++] = w->pipe;
+	else
+		pipe_close(p, &w->pipe);
+	w->pipe.fd[0] = w->pipe.fd[1] = -1;
 	w->piped = 0;
 }
 
@@ -222,12 +240,15 @@ static int splice_in(struct relay *r, enum relay_side from)
 
 	if (n < 0)
 		return (int)n;
-	n = splice(r->sides[from].fd, NULL, w->pipe[1], NULL, PIPE_BYTES,
+	n = splice(r->sides[from].fd, NULL, w->pipe.fd[1], NULL, w->pipe.bytes,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (n < 0)
 		return -errno;
 	w->piped = (size_t)n;
+	w->moved += (size_t)n;
 	w->end = n == 0;
+	if (w->piped == w->pipe.bytes)
+		pipe_grow(r, w);
 	return !w->end;
 }
 
@@ -236,7 +257,7 @@ static int splice_out(struct relay *r, enum relay_side from)
 	struct way *w = &r->ways[from];
 
 	while (w->piped) {
-		ssize_t n = splice(w->pipe[0], NULL, r->sides[!from].fd, NULL, w->piped,
+		ssize_t n = splice(w->pipe.fd[0], NULL, r->sides[!from].fd, NULL, w->piped,
 			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 		if (n < 0)
@@ -263,7 +284,8 @@ static int way_move(struct relay *r, enum relay_side from)
 	struct way *w = &r->ways[from];
 	int n = 1;
 
-	for (int turn = 0; n > 0 && turn < TURN_MAX; turn++) {
+	w->moved = 0;
+	for (int turn = 0; n > 0 && turn < TURN_MAX && w->moved < TURN_BYTES; turn++) {
 		if (w->ok && r->sides[!from].fd >= 0)
 			n = send_ok(r, from);
 		if (n > 0 && w->piped)
@@ -441,7 +463,7 @@ int relay_open(struct uv_loop_s *loop, struct relay_pool *pool, int client,
 	r->calls = *calls;
 	for (int i = 0; i < 2; i++) {
 		r->sides[i].fd = -1;
-		r->ways[i].pipe[0] = r->ways[i].pipe[1] = -1;
+		r->ways[i].pipe.fd[0] = r->ways[i].pipe.fd[1] = -1;
 	}
 	r->ways[RELAY_CLIENT].looked = true;
 	n = side_open(r, RELAY_CLIENT, client);

@@ -337,15 +337,15 @@ def test_five_thousand_at_once_leave_nothing(lab):
         lines = (core / "smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     before, held = fds(), []
-    for first in 100, 130:  # addresses that were met need not be met again
-        many = gate.start(PYTHON, "-c", MANY, 5000, zones.ECHO_PORT,
+    for first, n in (100, 5000), (130, 1500):  # what was met before need not be met again
+        many = gate.start(PYTHON, "-c", MANY, n, zones.ECHO_PORT,
                           zones.SILENT_PORT, first)
-        many.wait_out("all", 60)
-        wait_for(lambda: fds() >= before + 10000, "all of them at the gate and beyond", 60)
+        many.wait_out("all", 120)
+        wait_for(lambda: fds() >= before + 2 * n, "all of them at the gate and beyond", 120)
         many.say("")
-        done = many.wait(60)
+        done = many.wait(120)
         assert done.out == "all\nequal\n", done
         wait_for(lambda: fds() <= before + 128, "its descriptors to be given back", 30)
         held.append(kilobytes())
     # of each, that it may pass is remembered: half a kilobyte
-    assert held[1] <= held[0] + 5000, f"memory stays behind: {held} kB"
+    assert held[1] <= held[0] + 2000, f"memory stays behind: {held} kB"
