@@ -34,13 +34,21 @@ enum {
 	REFUSED_MS = 30000,
 };
 
+/* the process, where it is known */
+struct whose {
+	int32_t pid;
+	uint64_t start;
+};
+
 struct sink {
 	struct gate *g;
 	struct instance instance;
 	struct ct_flow waiting[SUNK_MAX];
+	struct whose waiting_whose[SUNK_MAX];
 	size_t nwaiting;
-	/* the kernel's thread has these; busy: */
+	/* the kernel's thread has these, if n */
 	struct ct_flow seen[SUNK_MAX], sent[SUNK_MAX];
+	struct whose whose[SUNK_MAX]; /* of seen; not that thread's */
 	size_t n;
 };
 
@@ -63,8 +71,11 @@ void sink_free(struct sink *s)
 
 /* --- may, open, shut, tell ---------------------------------------------------------------- */
 
-static void deny(struct gate *g, struct flow *f)
+static void deny(struct gate *g, struct flow *f, const struct whose *w)
 {
+	struct process process;
+
+	f->pid = w->pid;
 	f->verdict = VERDICT_DENY;
 	f->state = FLOW_REFUSED;
 	f->end_ms = f->start_ms;
@@ -73,10 +84,11 @@ static void deny(struct gate *g, struct flow *f)
 	if (refusal_stands(g, f))
 		return; /* another of the same, from before the refusal: told already */
 	refusal_put(g, f, REFUSED_MS);
-	conn_told(g, f);
+	flow_offer(g, f, who_actor(g->parts.who, f->actor),
+		flow_process(g, f, w->start, &process));
 }
 
-static void decide(struct gate *g, const struct conn *c)
+static void decide(struct gate *g, const struct conn *c, const struct whose *w)
 {
 	struct decision d;
 	struct flow f;
@@ -87,13 +99,13 @@ static void decide(struct gate *g, const struct conn *c)
 	if (g->mode == GATE_BLOCKED) {
 		f.reason = REASON_BLOCKED;
 		f.rule = 0;
-		deny(g, &f);
+		deny(g, &f, w);
 	} else if (gate_watches(g)) {
 		return; /* its next try is not held */
 	} else if (d.verdict == VERDICT_ALLOW) {
 		open_met(g, who_actor(g->parts.who, f.actor), &f);
 	} else {
-		deny(g, &f);
+		deny(g, &f, w);
 	}
 }
 
@@ -138,7 +150,7 @@ static void found(void *ctx, int r)
 		/* its mark and its source address must name the same program */
 		if (f->proto == 0 || f->actor != s->seen[i].actor)
 			continue;
-		decide(s->g, &c);
+		decide(s->g, &c, &s->whose[i]);
 		s->sent[s->n++] = *f;
 	}
 	if (s->n == 0 || kernel_call(s->g, take, s, taken) < 0)
@@ -151,6 +163,7 @@ static void next(struct sink *s)
 	if (s->n || s->nwaiting == 0 || !s->g->parts.nft)
 		return;
 	memcpy(s->seen, s->waiting, s->nwaiting * sizeof(s->waiting[0]));
+	memcpy(s->whose, s->waiting_whose, s->nwaiting * sizeof(s->whose[0]));
 	s->n = s->nwaiting;
 	s->nwaiting = 0;
 	if (kernel_call(s->g, find, s, found) < 0)
@@ -159,16 +172,29 @@ static void next(struct sink *s)
 
 /* --- in, who ------------------------------------------------------------------------------ */
 
+static struct whose whose(struct sink *s, const struct nflog_packet *p, uint32_t actor)
+{
+	const struct who_tuple t = { .src = p->src, .dst = p->dst, .sport = p->sport,
+		.dport = p->dport, .dns_id = p->first, .proto = p->proto };
+	struct process process;
+
+	if (who_record(s->g->parts.who, &t, actor, &process) < 0)
+		return (struct whose){ 0 };
+	return (struct whose){ process.pid, process.start };
+}
+
 static void sunk(struct sink *s, const struct nflog_packet *p)
 {
 	uint32_t actor = instance_actor(&s->instance, &p->src);
 
 	if (actor == ACTOR_NONE)
 		return;
-	if (s->nwaiting < SUNK_MAX)
+	if (s->nwaiting < SUNK_MAX) {
+		s->waiting_whose[s->nwaiting] = whose(s, p, actor);
 		s->waiting[s->nwaiting++] = (struct ct_flow){ .actor = actor, .src = p->src,
 			.dst = p->dst, .sport = p->sport, .dport = p->dport,
 			.proto = p->proto };
+	}
 	next(s);
 }
 
@@ -179,7 +205,7 @@ bool sink_packet(struct sink *s, const struct nflog_packet *p)
 	if (strcmp(p->why, "sink") == 0)
 		sunk(s, p);
 	else if (strcmp(p->why, "held") == 0)
-		decide(s->g, &c);
+		decide(s->g, &c, &(struct whose){ 0 });
 	else
 		return false;
 	return true;

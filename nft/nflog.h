@@ -15,6 +15,7 @@ struct nflog_packet {
 			       * set it from the socket's before it logs.) */
 	struct addr src, dst;
 	uint16_t sport, dport; /* ICMP: type in dport */
+	uint16_t first;        /* UDP: the two bytes it begins with, else 0 */
 	uint8_t proto;
 	bool inbound;
 	char why[16];         /* the log prefix's word: "refuse", "held", "sink", "dns" ... */

@@ -107,6 +107,7 @@ int nflog_read(const struct nlmsghdr *message, const struct instance *instance,
 	p.dst = head.dst;
 	p.sport = head.sport;
 	p.dport = head.dport;
+	p.first = head.first;
 	p.proto = head.proto;
 	p.inbound = s.hook == NF_INET_PRE_ROUTING || s.hook == NF_INET_LOCAL_IN;
 	if (s.prefix)

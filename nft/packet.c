@@ -27,6 +27,10 @@ static void read_ports(struct cur *c, struct packet *p)
 			return;
 		p->sport = cur_u16(c);
 		p->dport = cur_u16(c);
+		if (p->proto != IPPROTO_UDP || cur_left(c) < 6)
+			break;
+		cur_take(c, 4); /* length, checksum */
+		p->first = cur_u16(c);
 		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:

@@ -10,6 +10,7 @@
 struct packet {
 	struct addr src, dst;
 	uint16_t sport, dport; /* 0 where there are none or they were cut; ICMP: type in dport */
+	uint16_t first;        /* UDP: the two bytes it begins with, 0 if it is shorter or cut */
 	uint8_t proto;         /* behind the extension headers; of a later fragment too */
 };
 

@@ -86,6 +86,7 @@ def test_udp_that_nothing_allows_never_leaves_and_is_told_so(lab, address):
     flow = gate.wait_flow(lambda f: f["verdict"] == "deny")
     assert path_of(flow) == str(copies[0]) and flow["state"] == "refused"
     assert flow["address"] == address and flow["port"] == 7 and flow["proto"] == "udp"
+    assert flow["actor"]["pid"], "its packet's record says which process it was"
     told = [f for f in gate.flows() if path_of(f) == str(copies[0])]
     assert len(told) == 1, f"one destination, one line: {told}"
 

@@ -80,10 +80,36 @@ static void heads(void **state)
 	}
 }
 
+static void datagrams_begin_with(void **state)
+{
+	static const struct {
+		const char *why, *bytes;
+		size_t len;
+		uint16_t first;
+	} cases[] = {
+		{ "a query's id", BYTES(V4("\x11") PORTS "\0\x0a\0\0" "\x12\x34"), 0x1234 },
+		{ "over IPv6", BYTES(V6("\x11") PORTS "\0\x0a\0\0" "\x12\x34\x56"), 0x1234 },
+		{ "too short", BYTES(V4("\x11") PORTS "\0\x09\0\0" "\x12"), 0 },
+		{ "nothing", BYTES(V4("\x11") PORTS "\0\x08\0\0"), 0 },
+		{ "TCP does not", BYTES(V4("\x06") PORTS "\0\x0a\0\0" "\x12\x34"), 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct packet p;
+
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(packet_read(cases[i].bytes, cases[i].len, &p), 0);
+		assert_int_equal(p.first, cases[i].first);
+		assert_int_equal(p.dport, 443);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(heads),
+		cmocka_unit_test(datagrams_begin_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
