@@ -17,6 +17,7 @@ enum {
 	MARK_STAMP_BIT = 0x20000000,   /* what the table adds: 0x53 becomes 0x73 */
 	MARK_ACTOR_BITS = 0xff001fff,  /* magic and actor: what sets are keyed by */
 	CTMARK_BITS = 0xdf001fff,      /* the same of a ct mark, whatever stamp it bears */
+	CTMARK_LOCAL = 0x00200000,     /* in a ct mark: it came in from this machine itself */
 	CTMARK_ADOPTED = 0x00100000,   /* in a ct mark: the flow is older than the daemon */
 };
 

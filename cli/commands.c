@@ -126,10 +126,12 @@ static void show_explanation(const json_t *o)
 
 int command_explain(struct command_line *c)
 {
+	json_t *what = c->nargs == 3 ? json_sprintf("%s %s", c->args[1], c->args[2])
+				     : json_string(c->args[1]);
 	json_t *body = json_object();
 
 	if (json_object_set_new(body, "who", json_string(c->args[0])) < 0 ||
-		json_object_set_new(body, "what", json_string(c->args[1])) < 0) {
+		json_object_set_new(body, "what", what) < 0) {
 		json_decref(body);
 		return command_fail(REFUSED, "that is not valid UTF-8");
 	}

@@ -52,8 +52,8 @@ static const struct command commands[] = {
 		0 },
 	{ "open", "open [--no-browser]", "sign in to the dashboard: a link, good once, for a "
 		"minute", command_open, 0, 0, KNOWS_OPEN },
-	{ "explain", "explain WHO WHAT", "what would be decided, and why",
-		command_explain, 2, 2, 0 },
+	{ "explain", "explain WHO WHAT [in]", "what would be decided, and why",
+		command_explain, 2, 3, 0 },
 };
 
 static const char help_head[] =

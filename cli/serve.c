@@ -292,6 +292,22 @@ static void explain_where(struct serve *s, struct target *to, struct geo_tag *ta
 	text_add(t, "\n");
 }
 
+/* WHAT may end in the option that a rule of this direction bears */
+static enum flow_dir direction_of(char *what)
+{
+	char *last = strrchr(what, ' ');
+	enum flow_dir dir = FLOW_OUT;
+
+	if (last && strcmp(last, " in") == 0)
+		dir = FLOW_IN;
+	else if (!last || strcmp(last, " out") != 0)
+		return dir;
+	while (last > what && last[-1] == ' ')
+		last--;
+	*last = '\0';
+	return dir;
+}
+
 static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 {
 	static char buf[16384];
@@ -299,8 +315,9 @@ static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 	struct program who;
 	struct addr addr;
 	char name[HOST_MAX];
-	char why[260];
+	char why[260], what[sizeof(e->what)];
 	struct rule_error err = { 0 };
+	enum flow_dir dir;
 	struct target to;
 	struct geo_tag tag;
 
@@ -310,11 +327,19 @@ static void explain(struct serve *s, const struct link_explain *e, uint32_t seq)
 			"matters, or unknown");
 		return;
 	}
-	if (rules_target(e->what, name, &addr, &to, &err) < 0) {
+	text_copy(what, sizeof(what), e->what);
+	dir = direction_of(what);
+	if (rules_target(what, name, &addr, &to, &err) < 0) {
 		snprintf(why, sizeof(why), "column %u: %s", err.column, err.what);
 		serve_done(s, seq, -EINVAL, 0, why);
 		return;
 	}
+	if (dir == FLOW_IN && !to.addr) {
+		serve_done(s, seq, -EINVAL, 0,
+			"what comes in has an address and no name: write the peer's address");
+		return;
+	}
+	to.dir = dir;
 	explain_where(s, &to, &tag, &t);
 	ruleset_explain(s->calls.rules(s->calls.ctx), &who, &to, clock_unix_ms() / 1000, &t);
 	for (size_t at = 0; at < t.len; at += sizeof(((struct link_text *)0)->text) - 1) {

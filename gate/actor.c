@@ -88,11 +88,10 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 		watch ? VERDICT_NONE : a->whole.out.verdict);
 	tell_peek(b, p->actor, &a->peek,
 		!watch && a->whole.out.verdict == VERDICT_ALLOW && a->whole.narrows);
-	tell_map(b, NFT_INBOUND, p->actor, &a->in,
-		watch ? VERDICT_NONE : a->whole.in.verdict);
 	tell_map(b, NFT_LOCAL_NO, p->actor, &a->local,
 		!watch && a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
 	tell_factory(g, b, a, p);
+	tell_map(b, NFT_INBOUND, p->actor, &a->in, inbound_tell(g, p, a, a->factory, b));
 	if (batch_count(b) > before)
 		a->told = g->sent + 1; /* b is the next to be sent */
 }
@@ -107,6 +106,9 @@ void everybody_tell(struct gate *g, struct batch *b)
 
 	tell_map(b, NFT_ACTOR, ACTOR_SELF, &all->out, lets ? VERDICT_ALLOW : VERDICT_NONE);
 	tell_peek(b, ACTOR_SELF, &all->peek, lets && narrows);
+	lets = g->mode != GATE_WATCH &&
+		ruleset_lets_all_in(g->rules, clock_unix_ms() / 1000);
+	tell_map(b, NFT_INBOUND, ACTOR_SELF, &all->in, lets ? VERDICT_ALLOW : VERDICT_NONE);
 }
 
 void actor_untold(struct actor_state *a)
@@ -114,6 +116,7 @@ void actor_untold(struct actor_state *a)
 	a->out = a->in = a->local = VERDICT_NONE;
 	a->peek = false;
 	a->factory = 0;
+	a->ports_unsure = true;
 }
 
 static void actor_told(void *ctx, int r)
@@ -167,8 +170,9 @@ static void idle_gone(void *ctx, int r)
 	const struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
 
 	if (r >= 0 && (grant_of(i->g->book, i->actor) ||
-			      grant_of(i->g->refusals, i->actor) || a->out || a->in || a->local ||
-			      a->peek || a->factory)) {
+			      grant_of(i->g->refusals, i->actor) ||
+			      grant_of(i->g->peers, i->actor) || a->out || a->in || a->local ||
+			      a->peek || a->factory || a->nports)) {
 		idle_take(i);
 		return;
 	}
@@ -206,6 +210,8 @@ static void idle_take(struct idle *i)
 	grant_each_of(i->from, i->actor, drop_grant, i);
 	i->from = i->g->refusals;
 	grant_each_of(i->from, i->actor, drop_grant, i);
+	i->from = i->g->peers;
+	grant_each_of(i->from, i->actor, drop_grant, i);
 	tell_map(i->b, NFT_ACTOR, i->actor, &a->out, VERDICT_NONE);
 	tell_map(i->b, NFT_INBOUND, i->actor, &a->in, VERDICT_NONE);
 	tell_map(i->b, NFT_LOCAL_NO, i->actor, &a->local, VERDICT_NONE);
@@ -217,6 +223,7 @@ static void idle_take(struct idle *i)
 		if (a->factory >> c & 1)
 			batch_take(i->b, &el);
 	}
+	inbound_forget(i->b, i->actor, a);
 	memset(a, 0, sizeof(*a));
 	batch_send(i->b, idle_taken, i);
 }

@@ -46,20 +46,28 @@ const struct program *key_best(struct gate *g, uint32_t actor, const struct targ
 	return first;
 }
 
+/* The unknown is denied what anybody is, and what no rule for everybody allows: here that
+ * would be all of a user's programs for the sake of one. What goes out is met and looked up
+ * instead; what comes in is as for a program that no rule names. */
+const struct program *key_unnamed(const struct gate *g, const struct program *p,
+	struct program *mild)
+{
+	if (!gate_by_key(g) || p->known)
+		return p;
+	*mild = *p;
+	mild->known = true;
+	mild->npaths = 0;
+	return mild;
+}
+
 void key_whole(struct gate *g, const struct program *p, int64_t now_s, struct whole *w)
 {
-	struct program nobody = *p;
+	struct program nobody;
 	struct whole mild;
 
-	/* The unknown is denied what anybody is, and what no rule for everybody allows: here
-	 * that would be all of a user's programs for the sake of one. What goes out is met and
-	 * looked up instead; what comes in is as for a program that no rule names. */
-	nobody.known = true;
-	nobody.npaths = 0;
-	ruleset_whole(g->rules, &nobody, now_s, &mild);
+	ruleset_whole(g->rules, key_unnamed(g, p, &nobody), now_s, &mild);
 	if (w->out.verdict != VERDICT_ALLOW)
 		w->out.verdict = VERDICT_UNDECIDED;
-	w->in = mild.in;
 	w->local = mild.local;
 }
 

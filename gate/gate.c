@@ -415,6 +415,7 @@ static void on_sweep(uv_timer_t *timer)
 	if (now >= g->expire_ms) {
 		grant_expire(g->book, now, GRANT_REMEMBER_MS);
 		grant_expire(g->refusals, now, 0);
+		grant_expire(g->peers, now, 0);
 		g->expire_ms = now + EXPIRE_EACH_MS;
 	}
 }
@@ -476,6 +477,7 @@ int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 	g->sweep = malloc(sizeof(*g->sweep));
 	g->idle = malloc(sizeof(*g->idle));
 	if (!g->actors || !g->sweep || !g->idle || grant_book_new(&g->book) < 0 ||
+		grant_book_new(&g->peers) < 0 ||
 		grant_book_new(&g->refusals) < 0 || sink_new(g, &g->sink) < 0 ||
 		live_new(conf->past, &g->live) < 0) {
 		free(g->sweep);
@@ -523,7 +525,10 @@ void gate_close(struct gate *g)
 	grant_book_free(g->book);
 	grant_book_free(g->refusals);
 	sink_free(g->sink);
+	grant_book_free(g->peers);
 	ruleset_free(g->rules);
+	for (uint32_t n = 0; g->actors && n <= ACTOR_MASK; n++)
+		free(g->actors[n].ports);
 	free(g->actors);
 	free(g);
 }

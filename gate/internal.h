@@ -21,7 +21,22 @@ enum {
 	EVENTS_PER_S = 200,
 	SLICE_US = 1000,           /* a turn of the loop for long work; over by one step */
 	EXPIRE_EACH_MS = 5000,
+	IN_PORTS_MAX = 256,        /* of one program: more are decided when they are met */
 	CUT_WORDS = 16,            /* records of an answer that can be cut */
+};
+
+/* what the kernel was told of one port of a program: ALLOW, DENY, or UNDECIDED: peers are
+ * told apart; port 0: the whole protocol */
+struct in_port {
+	uint8_t proto, verdict;
+	uint16_t port;
+};
+
+/* a first packet that was held, then refused */
+struct held {
+	struct addr peer;
+	uint16_t sport, port;
+	uint8_t proto;
 };
 
 /* what the gate keeps of each number */
@@ -32,6 +47,10 @@ struct actor_state {
 	uint8_t out, in, local;   /* what the kernel was told: enum verdict, NONE nothing */
 	bool peek;                /* likewise: NFT_PEEK */
 	uint8_t factory;          /* bit per enum nft_factory */
+	struct in_port *ports;    /* owned: what the kernel was told besides `in` */
+	uint16_t nports;
+	bool ports_unsure;        /* of ports: perhaps it was not */
+	struct held held;         /* its latest */
 	uint64_t told;            /* the batch that told it last */
 	int64_t events_ms;        /* when tokens was right */
 	uint32_t tokens;
@@ -55,6 +74,7 @@ struct gate {
 	bool switches_told;       /* the kernel's switches are as mode says */
 	struct grant_book *book;
 	struct grant_book *refusals; /* refusal.c */
+	struct grant_book *peers; /* who may come in, where a rule tells peers apart */
 	struct actor_state *actors; /* by number */
 	struct list passes, spare; /* under way; kept for the next query */
 	struct live_book *live;
@@ -100,8 +120,28 @@ bool key_allows(struct gate *g, uint32_t actor, const struct target *to, int64_t
 /* whose rules open most of an address: a number's own program in BPF mode */
 const struct program *key_best(struct gate *g, uint32_t actor, const struct target *to,
 	int64_t now_s, struct port_verdicts *v);
+/* for whom what comes in is judged: p itself, but by key a program that no rule names */
+const struct program *key_unnamed(const struct gate *g, const struct program *p,
+	struct program *mild);
 /* what was computed for an unknown program, as it holds for all programs of a number */
 void key_whole(struct gate *g, const struct program *p, int64_t now_s, struct whole *w);
+
+/* Inbound (inbound.c). Tells of single ports what is not told yet; the verdict of all others
+ * is returned. */
+enum verdict inbound_tell(struct gate *g, const struct program *p, struct actor_state *a,
+	unsigned classes, struct batch *b);
+void inbound_forget(struct batch *b, uint32_t actor, struct actor_state *a);
+/* found in the kernel by a new core */
+void inbound_told(struct actor_state *a, const struct nft_element *el);
+void inbound_element(uint32_t actor, const struct in_port *e, struct nft_element *out);
+/* a judged contact that the kernel held: opened or shut; true: it was denied */
+bool inbound_met(struct gate *g, const struct flow *f, uint16_t sport);
+/* is this refusal only the next try of what was held and told of? */
+bool inbound_again(struct gate *g, const struct flow *f, uint16_t sport);
+void inbound_decide(struct gate *g, const struct flow *f, bool pass); /* of this one peer */
+/* is it let in by the table's factory rules, as an answer to a broadcast or a group? */
+bool inbound_answer(const struct gate *g, const struct ct_flow *c);
+void inbound_review(struct gate *g, struct grant *gr, struct batch *b, int64_t now_ms);
 
 /* everything is judged, nothing refused */
 static inline bool gate_watches(const struct gate *g)
@@ -194,5 +234,7 @@ void refusal_yield(struct gate *g, struct batch *b, const struct grant *to);
 void refusal_review(struct gate *g, struct batch *b);
 
 void review(struct gate *g);
+/* the flow's socket on our side, if it still bears the actor's mark; in the kernel's thread */
+void flow_end_socket(struct diag *d, const struct instance *instance, const struct ct_flow *f);
 
 #endif

@@ -46,6 +46,7 @@ static void name_and_judge(struct gate *g, struct flow *f, const struct program 
 					      : NULL;
 	struct target to = { .addr = &f->addr, .port = f->port, .proto = f->proto,
 		.dir = (enum flow_dir)f->dir };
+	struct program mild;
 
 	if (gr && gr->name[0]) {
 		text_copy(f->name, sizeof(f->name), gr->name);
@@ -54,7 +55,8 @@ static void name_and_judge(struct gate *g, struct flow *f, const struct program 
 	}
 	if (geo_find(g->parts.geo, &f->addr, &f->geo) == 0)
 		to.geo = &f->geo;
-	ruleset_decide(g->rules, p, &to, clock_unix_ms() / 1000, d);
+	ruleset_decide(g->rules, f->dir == FLOW_IN ? key_unnamed(g, p, &mild) : p, &to,
+		clock_unix_ms() / 1000, d);
 	/* what passed was opened for one of them; a refusal is judged as of nobody known */
 	if (goes && gate_by_key(g) && d->verdict != VERDICT_ALLOW)
 		key_allows(g, f->actor, &to, clock_unix_ms() / 1000, d);
@@ -102,8 +104,11 @@ static int end_one(void *ctx)
 
 	if (r < 0)
 		return r;
-	diag_end(d, instance_mark(&e->instance, e->flow.actor), MARK_ACTOR_BITS, &e->flow.dst,
-		e->flow.dport);
+	if (e->flow.inbound)
+		flow_end_socket(d, &e->instance, &e->flow);
+	else
+		diag_end(d, instance_mark(&e->instance, e->flow.actor), MARK_ACTOR_BITS,
+			&e->flow.dst, e->flow.dport);
 	diag_close(d);
 	return ct_delete_tuple(&e->flow, e->flow.zone);
 }
@@ -114,12 +119,16 @@ static void ended(void *ctx, int r)
 	free(ctx);
 }
 
-/* a literal address that a rule denies, met under default=allow: shut, then ended */
+/* A literal address that a rule denies, met under default=allow, or a peer that came in just
+ * before the kernel heard of the rule: shut, then ended. */
 static void shut(struct gate *g, const struct flow *f, const struct ct_flow *c)
 {
 	struct ending *e = calloc(1, sizeof(*e));
 
-	refusal_put(g, f, GRANT_LEAST_MS);
+	if (c->inbound)
+		inbound_decide(g, f, false);
+	else
+		refusal_put(g, f, GRANT_LEAST_MS);
 	if (!e)
 		return;
 	*e = (struct ending){ *g->conf.instance, *c };
@@ -129,7 +138,16 @@ static void shut(struct gate *g, const struct flow *f, const struct ct_flow *c)
 
 static bool this_machine(const struct ct_flow *f)
 {
-	return addr_cmp(&f->src, &f->dst) == 0 || addr_zone(&f->dst) == ZONE_LOCALHOST;
+	return f->local || addr_cmp(&f->src, &f->dst) == 0 ||
+		addr_zone(&f->dst) == ZONE_LOCALHOST;
+}
+
+/* may what came in and is denied go on? By a factory rule, or because it is older than us */
+static bool inbound_goes_on(const struct gate *g, const struct ct_flow *c,
+	const struct decision *d)
+{
+	return this_machine(c) || inbound_answer(g, c) ||
+		(c->adopted && d->reason == REASON_DEFAULT);
 }
 
 /* Fills and judges a connection that the kernel let through; false: it is shut now. */
@@ -143,8 +161,13 @@ static bool let_through(struct gate *g, const struct ct_flow *c, struct flow *f)
 	f->state = FLOW_LIVE;
 	f->counted = g->conf.counting && !c->adopted;
 	f->watched = gate_watches(g);
-	if (f->watched || d.verdict != VERDICT_DENY)
+	if (f->watched || d.verdict == VERDICT_ALLOW ||
+		(d.verdict == VERDICT_ASK && !c->inbound))
 		return true; /* shown as judged */
+	if (c->inbound && !inbound_goes_on(g, c, &d)) {
+		shut(g, f, c);
+		return false;
+	}
 	if (!c->inbound && !this_machine(c) && g->conf.default_out == VERDICT_ALLOW) {
 		shut(g, f, c);
 		return false;
@@ -297,6 +320,10 @@ void gate_refused(void *gate, const struct nflog_packet *c)
 		f.reason = REASON_BLOCKED;
 		f.rule = 0;
 	}
+	if (strcmp(c->why, "knock") == 0 && !inbound_met(g, &f, c->sport))
+		return; /* its next try is let in, and told then */
+	if (f.dir == FLOW_IN && strcmp(c->why, "inbound") == 0 && inbound_again(g, &f, c->sport))
+		return;
 	if (d.verdict == VERDICT_ALLOW && f.dir == FLOW_OUT && strcmp(c->why, "default") == 0)
 		open_met(g, who_actor(g->parts.who, f.actor), &f);
 	if (d.verdict == VERDICT_ALLOW) {

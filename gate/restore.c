@@ -13,7 +13,9 @@
 static void restore_grant(struct gate *g, struct batch *b, const struct nft_element *el,
 	int64_t now_ms)
 {
-	struct grant *evicted, *gr = grant_get(g->book, el->actor, &el->addr, el->name,
+	bool peer = el->set == NFT_INBOUND_PASS || el->set == NFT_INBOUND_REFUSE;
+	struct grant_book *book = peer ? g->peers : g->book;
+	struct grant *evicted, *gr = grant_get(book, el->actor, &el->addr, el->name,
 		&evicted);
 
 	if (evicted) {
@@ -47,6 +49,10 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 			break;
 		case NFT_INBOUND:
 			a->in = verdict;
+			break;
+		case NFT_INBOUND_PORT:
+		case NFT_INBOUND_MEET:
+			inbound_told(a, el);
 			break;
 		case NFT_PEEK:
 			a->peek = true;
@@ -114,6 +120,12 @@ static void list_actor(struct elements *l, uint32_t actor)
 	if (a->in)
 		elements_add(l, &(struct nft_element){ .set = NFT_INBOUND, .actor = actor,
 				    .accept = a->in == VERDICT_ALLOW });
+	for (unsigned i = 0; i < a->nports; i++) {
+		struct nft_element el;
+
+		inbound_element(actor, &a->ports[i], &el);
+		elements_add(l, &el);
+	}
 	if (a->peek)
 		elements_add(l, &(struct nft_element){ .set = NFT_PEEK, .actor = actor });
 	if (a->local)
@@ -135,6 +147,7 @@ int gate_elements(struct gate *g, struct nft_element **out, size_t *n)
 	if (g->mode == GATE_BLOCKED)
 		elements_add(&l, &(struct nft_element){ .set = NFT_BLOCKED, .actor = ACTOR_SELF });
 	grant_each(g->book, list_grant, &l);
+	grant_each(g->peers, list_grant, &l);
 	if (l.no_memory) {
 		free(l.els);
 		return -ENOMEM;

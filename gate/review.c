@@ -113,6 +113,13 @@ static void review_grant(void *ctx, struct grant *gr)
 		batch_put_grant(v->b, g, gr, v->now_ms);
 }
 
+static void review_peer(void *ctx, struct grant *gr)
+{
+	struct review *v = ctx;
+
+	inbound_review(v->g, gr, v->b, v->now_ms);
+}
+
 /* does anything still cover this live flow? */
 static bool covered(struct review *v, const struct ct_flow *f)
 {
@@ -122,6 +129,7 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		.port = f->dport, .dir = f->inbound ? FLOW_IN : FLOW_OUT };
 	struct grant *gr = f->inbound ? NULL : grant_by_addr(g->book, f->actor, &f->dst);
 	struct decision d;
+	struct program mild;
 	struct geo_tag tag;
 
 	if (g->mode == GATE_BLOCKED)
@@ -131,6 +139,8 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		return true;
 	if (f->actor == ACTOR_SELF || gate_is_stale(g, f))
 		return true;
+	if (f->inbound && (f->local || inbound_answer(g, f)))
+		return true; /* the table lets it in whatever rules say */
 	if (!f->inbound && addr_cmp(&f->src, &f->dst) == 0) /* this machine, by any address */
 		return g->actors[f->actor & ACTOR_MASK].local != VERDICT_DENY;
 	if (gr) {
@@ -138,7 +148,7 @@ static bool covered(struct review *v, const struct ct_flow *f)
 		to.local_name = rules_local_name(gr->name);
 	}
 	to.geo = gate_where(g, to.addr, &tag);
-	ruleset_decide(g->rules, p, &to, v->now_s, &d);
+	ruleset_decide(g->rules, f->inbound ? key_unnamed(g, p, &mild) : p, &to, v->now_s, &d);
 	if (d.verdict != VERDICT_ALLOW && gate_by_key(g))
 		key_allows(g, f->actor, &to, v->now_s, &d);
 	return d.verdict == VERDICT_ALLOW || (f->adopted && d.reason == REASON_DEFAULT);
@@ -150,9 +160,7 @@ static void review_free(struct review *v)
 	free(v);
 }
 
-/* the flow's socket on our side, if it still bears the actor's mark */
-static void end_socket(struct diag *d, const struct instance *instance,
-	const struct ct_flow *f)
+void flow_end_socket(struct diag *d, const struct instance *instance, const struct ct_flow *f)
 {
 	struct diag_tuple t = {
 		.local = f->inbound ? f->dst : f->src,
@@ -180,7 +188,7 @@ static int end_slice(void *ctx)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++)
-		end_socket(d, &v->instance, &v->flows[v->ended + i]);
+		flow_end_socket(d, &v->instance, &v->flows[v->ended + i]);
 	diag_close(d);
 	r = ct_delete_flows(&v->instance, &v->flows[v->ended], n);
 	v->ended += n;
@@ -303,6 +311,7 @@ void review(struct gate *g)
 	everybody_tell(g, v->b);
 	grant_each(g->book, review_grant, v);
 	refusal_review(g, v->b);
+	grant_each(g->peers, review_peer, v);
 	batch_send(v->b, taken, v);
 	proxy_review(g->proxy);
 }

@@ -34,14 +34,26 @@ void do_stamp_from_ct(struct builder *b)
 	store_mark(b);
 }
 
-void do_ct_mark_actor(struct builder *b)
+static void ct_mark(struct builder *b, uint32_t flags)
 {
 	struct nftnl_expr *e;
 
 	load_actor(b);
+	if (flags)
+		load_bits32(b, R0, ~flags, flags);
 	e = expr_new(b, "ct");
 	expr_set32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
 	expr_set32(e, NFTNL_EXPR_CT_SREG, R0);
+}
+
+void do_ct_mark_actor(struct builder *b)
+{
+	ct_mark(b, 0);
+}
+
+void do_ct_mark_local(struct builder *b)
+{
+	ct_mark(b, CTMARK_LOCAL);
 }
 
 /* the mark is in the register */

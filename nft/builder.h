@@ -72,6 +72,7 @@ void if_ct_related(struct builder *b); /* an error about a flow's packet; an exp
 void if_ct_original(struct builder *b);
 void if_ct_reply(struct builder *b);
 void do_ct_mark_actor(struct builder *b); /* ct mark := actor */
+void do_ct_mark_local(struct builder *b); /* with CTMARK_LOCAL */
 void do_zone_from_sock(struct builder *b);
 void do_zone_from_mark(struct builder *b);
 /* where */

@@ -19,6 +19,7 @@ struct ct_flow {
 	uint16_t zone;              /* it began in; 0 none (in basic mode not its actor's) */
 	bool inbound;               /* dst is this machine's, the mark the listener's */
 	bool ended;                 /* NEW or DESTROY */
+	bool local;                 /* inbound: from this machine itself */
 	bool adopted;               /* older than the daemon, let on by ct_adopt() */
 	bool over;                  /* TCP: closed by both sides; the entry stays for a while */
 	bool redirected;            /* dst was translated, by whoever did it */

@@ -209,6 +209,7 @@ bool ct_entry_flow(const struct ct_entry *e, const struct instance *instance,
 		.dport = e->orig.dport,
 		.proto = e->orig.proto,
 		.ended = e->ended,
+		.local = e->mark & CTMARK_LOCAL,
 		.adopted = e->mark & CTMARK_ADOPTED,
 		.redirected = e->status & IPS_DST_NAT,
 		.over = e->tcp_state == TCP_CONNTRACK_TIME_WAIT ||

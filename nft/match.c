@@ -354,7 +354,8 @@ static void load_key(struct builder *b, enum set_id id, enum port_key port)
 	if (d->family) {
 		uint32_t len = d->family == 4 ? 4 : 16;
 
-		load_bytes(b, NFT_PAYLOAD_NETWORK_HEADER, address_at(d->family, true), len, reg);
+		load_bytes(b, NFT_PAYLOAD_NETWORK_HEADER, address_at(d->family, !d->peer), len,
+			reg);
 		reg += len / 4;
 	}
 	if (d->service) {

@@ -34,7 +34,7 @@ struct nft_conf {
 	const struct instance *instance;
 	const struct nft_scope *basic; /* NULL: sockets are marked by BPF */
 	bool default_allow;   /* without a gate, what no set admits: accepted (allow) or refused */
-	bool default_in_allow;
+	bool default_in_allow; /* likewise what comes in for a program that nothing was said of */
 	bool closed;          /* when-down=closed: persist flag, where the kernel has it */
 	bool ipv6;            /* listeners and redirects for IPv6 too */
 	uint16_t dns_port;    /* of the private listeners */
@@ -49,8 +49,8 @@ struct nft_conf {
 	 * another source port, and scupper-web knows it by its port. */
 	uint16_t web_ports[NFT_WEB_MAX];
 	unsigned nweb;
-	/* NFLOG to instance_log_group. Always, for a gate to decide: held (dropped on its way out)
-	 * and sink (redirected UDP, dropped in input: where it was to go is in its conntrack
+	/* NFLOG to instance_log_group. Always, for a gate to decide: held (dropped on its way out),
+	 * knock (on its way in) and sink (redirected UDP, dropped in input: where it was to go is in its conntrack
 	 * entry, which is to be deleted). And refusals, prefix one of: rate (too many new flows), listener, dns,
 	 * block, refuse, local, actor, default, inbound, reply (to another's flow). The packet's mark
 	 * says whose, in input too (the listening program's). At most 20 a second per actor. */
@@ -72,8 +72,13 @@ enum nft_set {
 	NFT_REFUSE_SVC,
 	NFT_ACTOR,       /* actor : accept or refuse, everything going out (not local). Accept for
 			  * ACTOR_SELF: everybody's that is not refused. NFT_PEEK likewise */
-	NFT_INBOUND,     /* actor : accept or refuse. In both a put replaces the other verdict,
-			  * and a take takes whichever stands */
+	NFT_INBOUND,     /* actor : accept or refuse; of ACTOR_SELF as above. In both a put replaces
+			  * the other verdict, and a take takes whichever stands */
+	NFT_INBOUND_PORT, /* actor . proto . its port (0: every port of it) : accept or refuse, as
+			  * above; before NFT_INBOUND */
+	NFT_INBOUND_MEET, /* actor . proto . its port: neither; each peer is decided */
+	NFT_INBOUND_PASS, /* actor . peer . proto . its port: one that was decided */
+	NFT_INBOUND_REFUSE,
 	NFT_PEEK,        /* actor: its TCP to peek_ports meets the proxy before NFT_ACTOR counts */
 	NFT_LOCAL_NO,    /* actor: no local destinations */
 	NFT_FACTORY,     /* actor . class: which factory rules it may use (enum nft_factory) */

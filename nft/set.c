@@ -24,6 +24,7 @@ enum {
 	TYPE_CGROUP = 46,
 };
 #define KEY2(a, b) ((a) << 6 | (b))
+#define KEY3(a, b, c) (KEY2(a, b) << 6 | (c))
 #define KEY4(a, b, c, d) (KEY2(a, b) << 12 | KEY2(c, d))
 #define MARK_ADDR(t) KEY2(TYPE_MARK, t)
 #define MARK_ADDR_SVC(t) KEY4(TYPE_MARK, t, TYPE_PROTO, TYPE_SERVICE)
@@ -31,18 +32,28 @@ enum {
 enum { ADDRESSES_MAX = 65536, ACTORS_MAX = 8192 };
 
 #define ADDRESS_SETS(id, set, text) \
-	[id##4] = { text "4", set, 4, false, true, false, 0, ADDRESSES_MAX, \
+	[id##4] = { text "4", set, 4, false, true, false, false, 0, ADDRESSES_MAX, \
 		MARK_ADDR(TYPE_IPADDR), 8 }, \
-	[id##6] = { text "6", set, 6, false, true, false, 0, ADDRESSES_MAX, \
+	[id##6] = { text "6", set, 6, false, true, false, false, 0, ADDRESSES_MAX, \
 		MARK_ADDR(TYPE_IP6ADDR), 20 }
 #define SERVICE_SETS(id, set, text) \
-	[id##4_SVC] = { text "4_svc", set, 4, true, true, false, 0, ADDRESSES_MAX, \
+	[id##4_SVC] = { text "4_svc", set, 4, true, true, false, false, 0, ADDRESSES_MAX, \
 		MARK_ADDR_SVC(TYPE_IPADDR), 16 }, \
-	[id##6_SVC] = { text "6_svc", set, 6, true, true, false, 0, ADDRESSES_MAX, \
+	[id##6_SVC] = { text "6_svc", set, 6, true, true, false, false, 0, ADDRESSES_MAX, \
 		MARK_ADDR_SVC(TYPE_IP6ADDR), 28 }
+#define PEER_SETS(id, set, text) \
+	[id##4] = { .name = text "4", .what = set, .family = 4, .service = true, .timed = true, \
+		.peer = true, .size = ADDRESSES_MAX, \
+		.key_type = MARK_ADDR_SVC(TYPE_IPADDR), .key_len = 16 }, \
+	[id##6] = { .name = text "6", .what = set, .family = 6, .service = true, .timed = true, \
+		.peer = true, .size = ADDRESSES_MAX, \
+		.key_type = MARK_ADDR_SVC(TYPE_IP6ADDR), .key_len = 28 }
+#define PORT_SET(set, text, yes) \
+	{ .name = text, .what = set, .service = true, .accept = yes, .size = ADDRESSES_MAX, \
+		.key_type = KEY3(TYPE_MARK, TYPE_PROTO, TYPE_SERVICE), .key_len = 12 }
 #define ACTOR_SET(set, text, yes) \
-	{ text, set, 0, false, false, yes, 0, ACTORS_MAX, TYPE_MARK, 4 }
-#define SWITCH(set, text) { text, set, 0, false, false, false, 0, 1, TYPE_MARK, 4 }
+	{ text, set, 0, false, false, yes, false, 0, ACTORS_MAX, TYPE_MARK, 4 }
+#define SWITCH(set, text) { text, set, 0, false, false, false, false, 0, 1, TYPE_MARK, 4 }
 
 const struct set_def set_defs[SET_COUNT] = {
 	ADDRESS_SETS(SET_PASS, NFT_PASS, "pass"),
@@ -53,24 +64,31 @@ const struct set_def set_defs[SET_COUNT] = {
 	[SET_ACTOR_REFUSE] = ACTOR_SET(NFT_ACTOR, "actor_refuse", false),
 	[SET_INBOUND_PASS] = ACTOR_SET(NFT_INBOUND, "inbound_pass", true),
 	[SET_INBOUND_REFUSE] = ACTOR_SET(NFT_INBOUND, "inbound_refuse", false),
+	[SET_IN_PORT_PASS] = PORT_SET(NFT_INBOUND_PORT, "inbound_port_pass", true),
+	[SET_IN_PORT_REFUSE] = PORT_SET(NFT_INBOUND_PORT, "inbound_port_refuse", false),
+	[SET_IN_PORT_MEET] = PORT_SET(NFT_INBOUND_MEET, "inbound_port_meet", false),
+	PEER_SETS(SET_IN_PASS, NFT_INBOUND_PASS, "inbound_peer_pass"),
+	PEER_SETS(SET_IN_REFUSE, NFT_INBOUND_REFUSE, "inbound_peer_refuse"),
 	[SET_ACTOR_PEEK] = ACTOR_SET(NFT_PEEK, "actor_peek", false),
 	[SET_LOCAL_NO] = ACTOR_SET(NFT_LOCAL_NO, "local_no", false),
-	[SET_FACTORY] = { "factory", NFT_FACTORY, 0, false, false, false, 0, 4 * ACTORS_MAX,
-		KEY2(TYPE_MARK, TYPE_MARK), 8 },
+	[SET_FACTORY] = { "factory", NFT_FACTORY, 0, false, false, false, false, 0,
+		4 * ACTORS_MAX, KEY2(TYPE_MARK, TYPE_MARK), 8 },
 	[SET_EXEMPT_DNS] = ACTOR_SET(NFT_EXEMPT_DNS, "exempt_dns", false),
-	[SET_NUMBERS] = { "numbers", NFT_NUMBER, 0, false, false, false,
+	[SET_NUMBERS] = { "numbers", NFT_NUMBER, 0, false, false, false, false,
 		NFT_SET_MAP | NFT_SET_EVAL, ACTORS_MAX, KEY2(TYPE_CGROUP, TYPE_UID), 12 },
 	[SET_PAUSED] = SWITCH(NFT_PAUSED, "paused"),
 	[SET_BLOCKED] = SWITCH(NFT_BLOCKED, "blocked"),
-	[SET_PAIRS] = { "pairs", 0, 0, false, false, false, 0, ACTORS_MAX,
+	[SET_PAIRS] = { "pairs", 0, 0, false, false, false, false, 0, ACTORS_MAX,
 		KEY2(TYPE_MARK, TYPE_MARK), 8 },
-	[SET_KIN] = { "kin", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
+	[SET_KIN] = { "kin", 0, 0, false, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
 		KEY2(TYPE_CGROUP, TYPE_MARK), 12 },
-	[SET_FLOWS] = { "flows", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
+	[SET_FLOWS] = { "flows", 0, 0, false, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
 		TYPE_MARK, 4 },
-	[SET_LOGS] = { "logs", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
+	[SET_KNOCKS] = { "knocks", 0, 0, false, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
 		TYPE_MARK, 4 },
-	[SET_HOLDS] = { "holds", 0, 0, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
+	[SET_LOGS] = { "logs", 0, 0, false, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
+		TYPE_MARK, 4 },
+	[SET_HOLDS] = { "holds", 0, 0, false, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
 		TYPE_MARK, 4 },
 };
 
@@ -89,7 +107,8 @@ static bool element_ok(const struct nft_element *el, const struct set_def *d)
 
 static bool set_fits(const struct set_def *d, const struct nft_element *el)
 {
-	bool map = el->set == NFT_ACTOR || el->set == NFT_INBOUND;
+	bool map = el->set == NFT_ACTOR || el->set == NFT_INBOUND ||
+		el->set == NFT_INBOUND_PORT;
 
 	return d->what == el->set && (d->family == 0 || d->family == el->addr.family) &&
 		(!map || d->accept == el->accept);
@@ -115,6 +134,8 @@ int set_twin(enum set_id id)
 	case SET_ACTOR_REFUSE: return SET_ACTOR_PASS;
 	case SET_INBOUND_PASS: return SET_INBOUND_REFUSE;
 	case SET_INBOUND_REFUSE: return SET_INBOUND_PASS;
+	case SET_IN_PORT_PASS: return SET_IN_PORT_REFUSE;
+	case SET_IN_PORT_REFUSE: return SET_IN_PORT_PASS;
 	default: return -1;
 	}
 }

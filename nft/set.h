@@ -23,6 +23,8 @@ enum set_id {
 	SET_PASS4, SET_PASS6, SET_PASS4_SVC, SET_PASS6_SVC,
 	SET_REFUSE4, SET_REFUSE6, SET_REFUSE4_SVC, SET_REFUSE6_SVC,
 	SET_ACTOR_PASS, SET_ACTOR_REFUSE, SET_INBOUND_PASS, SET_INBOUND_REFUSE,
+	SET_IN_PORT_PASS, SET_IN_PORT_REFUSE, SET_IN_PORT_MEET,
+	SET_IN_PASS4, SET_IN_PASS6, SET_IN_REFUSE4, SET_IN_REFUSE6,
 	SET_ACTOR_PEEK, SET_LOCAL_NO, SET_FACTORY, SET_EXEMPT_DNS, SET_NUMBERS, SET_PAUSED,
 	SET_BLOCKED,
 	SET_ELEMENTS, /* up to here hold struct nft_element */
@@ -31,6 +33,7 @@ enum set_id {
 	SET_FLOWS,    /* the cap on new flows: filled by the packets themselves */
 	SET_LOGS,     /* the cap on log lines, likewise */
 	SET_HOLDS,    /* the cap on packets that wait for a decision, likewise */
+	SET_KNOCKS,   /* and on those that came in: strangers must not use up the other */
 	SET_COUNT,
 };
 
@@ -41,6 +44,7 @@ struct set_def {
 	bool service;        /* the key has protocol and port */
 	bool timed;
 	bool accept;         /* of two sets that make a map */
+	bool peer;           /* the address is where a packet comes from */
 	uint32_t flags;      /* NFT_SET_*, besides the timeout */
 	uint32_t size;
 	uint32_t key_type;   /* as nft's list command reads it */

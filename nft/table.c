@@ -51,6 +51,7 @@ enum {
 	LOGS_BURST = 100,
 	HOLDS_PER_S = 200, /* of one actor; what is above waits for its next try */
 	HOLDS_BURST = 500,
+	KNOCKS_BURST = 1000, /* at HOLDS_PER_S */
 };
 
 /* every word a refusal can be logged with has a chain of its own */
@@ -574,6 +575,14 @@ static void chain_in(struct builder *b)
 	RULE(b, if_sock_ours(b), do_jump(b, "in_ours"));
 }
 
+/* what is known of a port whoever the peer is */
+static void inbound_port(struct builder *b, void (*in_set)(struct builder *, enum set_id))
+{
+	RULE(b, in_set(b, SET_IN_PORT_REFUSE), do_goto(b, "no_inbound"));
+	RULE(b, in_set(b, SET_IN_PORT_PASS), do_goto(b, "in_admit"));
+	RULE(b, in_set(b, SET_IN_PORT_MEET), do_goto(b, "in_peer"));
+}
+
 /* The socket here is the receiver's. A reply with another actor's mark is not for it: that
  * program may have taken over the port of one that is gone. */
 static void chain_in_ours(struct builder *b)
@@ -589,10 +598,29 @@ static void chain_in_ours(struct builder *b)
 	RULE(b, if_proto(b, IPPROTO_ICMP), if_ct_related(b), do_accept(b));
 	RULE(b, if_proto(b, IPPROTO_ICMPV6), if_ct_related(b), do_accept(b));
 	RULE(b, if_in_lo(b), if_rst(b), do_accept(b));
-	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "in_admit"));
+	RULE(b, if_in_lo(b), if_ct_mark_zero(b), do_ct_mark_local(b));
 	RULE(b, if_in_lo(b), do_goto(b, "in_admit"));
+	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "in_admit"));
+	inbound_port(b, if_in_set);
+	inbound_port(b, if_in_set_any_port);
 	RULE(b, if_in_set(b, SET_INBOUND_REFUSE), do_goto(b, "no_inbound"));
 	RULE(b, if_in_set(b, SET_INBOUND_PASS), do_goto(b, "in_admit"));
+	RULE(b, do_goto(b, "in_peer"));
+	chain_at(b, "in_admit");
+	RULE(b, if_ct_mark_zero(b), do_ct_mark_actor(b));
+	RULE(b, do_accept(b));
+}
+
+/* It depends on who the peer is. One that nobody has decided yet is held: its packet is
+ * dropped and shown, and its sender's next try meets the element. A program that nothing was
+ * said of is new: unless nobody could be denied, it waits likewise. */
+static void chain_in_peer(struct builder *b)
+{
+	chain_at(b, "in_peer");
+	RULE(b, if_in_set(b, SET_IN_REFUSE4), do_goto(b, "no_inbound"));
+	RULE(b, if_in_set(b, SET_IN_REFUSE6), do_goto(b, "no_inbound"));
+	RULE(b, if_in_set(b, SET_IN_PASS4), do_goto(b, "in_admit"));
+	RULE(b, if_in_set(b, SET_IN_PASS6), do_goto(b, "in_admit"));
 	/* answers to a broadcast or a group are no replies to conntrack */
 	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 68), if_from_port(b, 67),
 		if_factory(b, NFT_FACTORY_DHCP), do_goto(b, "in_admit"));
@@ -600,10 +628,12 @@ static void chain_in_ours(struct builder *b)
 		if_factory(b, NFT_FACTORY_DHCP), do_goto(b, "in_admit"));
 	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 5353), if_factory(b, NFT_FACTORY_MDNS),
 		do_goto(b, "in_admit"));
-	RULE(b, do_goto(b, b->conf->default_in_allow ? "in_admit" : "no_inbound"));
-	chain_at(b, "in_admit");
-	RULE(b, if_ct_mark_zero(b), do_ct_mark_actor(b));
-	RULE(b, do_accept(b));
+	RULE(b, if_on(b, SET_INBOUND_PASS), do_goto(b, "in_admit"));
+	if (!b->conf->gate_port)
+		RULE(b, do_goto(b, b->conf->default_in_allow ? "in_admit" : "no_inbound"));
+	RULE(b, do_stamp_from_sock(b));
+	RULE(b, if_within(b, SET_KNOCKS, HOLDS_PER_S, KNOCKS_BURST), do_log(b, "knock"));
+	RULE(b, do_drop(b));
 }
 
 static void chains_make(struct builder *b)
@@ -621,7 +651,8 @@ static void chains_make(struct builder *b)
 	};
 	static const char *const plain[] = { "nat_ours", "nat_sink", "nat_gate", "nat_peek",
 		"nat_met", "ours", "held", "sunk", "self", "mine", "admit", "factory", "no",
-		"say_no", "back", "in_listener", "in_ours", "in_admit", "blocked",
+		"say_no", "back", "in_listener", "in_ours", "in_peer",
+		"in_admit", "blocked",
 		"in_blocked" };
 
 	for (size_t i = 0; i < ARRAY_LEN(hooked); i++)
@@ -712,5 +743,6 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	chain_in(b);
 	chain_in_listener(b);
 	chain_in_ours(b);
+	chain_in_peer(b);
 	chains_blocked(b);
 }

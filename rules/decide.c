@@ -190,8 +190,7 @@ static struct decision whole_zone(
 	}
 	q->verdict = d.verdict;
 	/* a name may open what is denied, and only narrow what is allowed */
-	q->nameless = d.verdict == VERDICT_ALLOW || q->to->dir == FLOW_IN ||
-		zone == ZONE_LOCALHOST;
+	q->nameless = d.verdict == VERDICT_ALLOW || zone == ZONE_LOCALHOST;
 	other = first_of(q, PART_CLASS, contradicts_in_zone, sure);
 	if (other != NO_RANK) {
 		d = decision_of(q->rs->rules[other]);
@@ -201,10 +200,11 @@ static struct decision whole_zone(
 }
 
 /* of all other machines */
-static struct decision whole_dir(const struct ruleset *rs, const struct program *who,
-	enum flow_dir dir, int64_t now_s, struct decision otherwise)
+static struct decision whole_out(const struct ruleset *rs, const struct program *who,
+	int64_t now_s)
 {
-	struct target to = { .dir = dir };
+	struct target to = { .dir = FLOW_OUT };
+	struct decision otherwise = fallback(rs, FLOW_OUT);
 	struct query q = { .rs = rs, .who = who, .to = &to, .now_s = now_s };
 	struct decision d = whole_zone(&q, ZONE_INTERNET, otherwise);
 	struct decision lan = whole_zone(&q, ZONE_LAN, otherwise);
@@ -222,7 +222,7 @@ void decide_default(const struct ruleset *rs, const struct program *who,
 	struct decision d = fallback(rs, dir), all;
 
 	if (dir == FLOW_IN) {
-		all = whole_dir(rs, who, FLOW_OUT, now_s, fallback(rs, FLOW_OUT));
+		all = whole_out(rs, who, now_s);
 		if (all.verdict == VERDICT_DENY && all.reason == REASON_RULE)
 			d = all;
 	}
@@ -239,11 +239,8 @@ void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t 
 {
 	struct target to = { .dir = FLOW_OUT };
 	struct query q = { .rs = rs, .who = who, .to = &to, .now_s = now_s };
-	struct decision in;
 
-	decide_default(rs, who, FLOW_IN, now_s, &in);
-	out->out = whole_dir(rs, who, FLOW_OUT, now_s, fallback(rs, FLOW_OUT));
-	out->in = whole_dir(rs, who, FLOW_IN, now_s, in);
+	out->out = whole_out(rs, who, now_s);
 	out->local = whole_zone(&q, ZONE_LOCALHOST, fallback(rs, FLOW_OUT));
 	out->narrows = first_of(&q, PART_CLASS, narrows, NO_RANK) != NO_RANK;
 }
@@ -266,6 +263,22 @@ bool ruleset_lets_all(const struct ruleset *rs, int64_t now_s, bool *narrows)
 		named = true;
 	}
 	*narrows = named;
+	return true;
+}
+
+bool ruleset_lets_all_in(const struct ruleset *rs, int64_t now_s)
+{
+	if (rs->fallback[FLOW_IN] != VERDICT_ALLOW)
+		return false;
+	for (uint32_t i = 0; i < rs->n; i++) {
+		const struct rule *r = rs->rules[i];
+
+		if (r->action == VERDICT_ALLOW || r->named || !rule_holds(r, now_s))
+			continue;
+		/* or one by which a program could be denied everything outbound */
+		if ((r->dirs & DIR_IN) || r->sure)
+			return false;
+	}
 	return true;
 }
 

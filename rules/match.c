@@ -243,6 +243,11 @@ static uint8_t net_zones(const struct what *w)
 	return zones;
 }
 
+bool what_whole_zones(const struct what *w)
+{
+	return w->kind != WHAT_NET && !what_is_where(w);
+}
+
 void rule_reach(struct rule *r)
 {
 	const struct what *w = &r->what;
@@ -258,5 +263,5 @@ void rule_reach(struct rule *r)
 		r->may = (uint8_t)(1 << w->zone);
 	else
 		r->may = ZONES_ALL;
-	r->sure = w->kind != WHAT_NET && !where && what_any_service(w) ? r->may : 0;
+	r->sure = what_whole_zones(w) && what_any_service(w) ? r->may : 0;
 }

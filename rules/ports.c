@@ -3,13 +3,15 @@
  * Theory of operation: rules that match the place are gathered in order up to the first
  * that names neither port nor protocol; that one (or the default) is the rest. Then
  * each protocol is walked from boundary to boundary of the gathered rules' ports.
- * Stretches that all protocols with ports have in common become one. */
+ * Stretches that all protocols with ports have in common become one.
+ * Inbound the same walk is done for every peer at once: a port has a verdict only where
+ * each zone of other machines has the same, and no address in it another. */
 #include "rules/rule.h"
 
 #include <netinet/in.h>
 #include <string.h>
 
-enum { GATHER_MAX = 256, PROTOS_MAX = 16 };
+enum { GATHER_MAX = 256, INBOUND_RULES_MAX = 4096 };
 
 static const uint8_t port_protos[] = {
 	IPPROTO_TCP, IPPROTO_UDP, IPPROTO_DCCP, IPPROTO_SCTP, IPPROTO_UDPLITE };
@@ -19,6 +21,8 @@ struct gather {
 	const struct program *who;
 	const struct target *to;
 	int64_t now_s;
+	bool peers;            /* of every address, not of one */
+	struct decision otherwise; /* peers: the default */
 	bool cut;              /* more rules matched than there is room for */
 	size_t n;
 	uint32_t ranks[GATHER_MAX]; /* ascending */
@@ -82,9 +86,46 @@ static struct decision rest_of(struct gather *g)
 	return d;
 }
 
+/* what every peer in that zone gets; UNDECIDED: not all the same */
+static struct decision of_zone(const struct gather *g, enum zone zone, uint8_t proto,
+	uint16_t port)
+{
+	struct decision d = g->otherwise;
+	unsigned maybe = 0;
+
+	for (size_t i = 0; i < g->n; i++) {
+		const struct rule *r = rule_at(g, i);
+
+		if (!(r->may & 1 << zone) || !what_matches_service(&r->what, proto, port))
+			continue;
+		if (!what_whole_zones(&r->what)) {
+			maybe |= 1u << r->action;
+			continue;
+		}
+		d = decision_of(r);
+		break;
+	}
+	if (maybe & ~(1u << d.verdict))
+		d.verdict = VERDICT_UNDECIDED;
+	return d;
+}
+
+/* A peer is on the internet or in the LAN: nobody sends from a group's address, and this
+ * machine's own traffic is not asked about. */
+static struct decision of_peers(const struct gather *g, uint8_t proto, uint16_t port)
+{
+	struct decision d = of_zone(g, ZONE_INTERNET, proto, port);
+
+	if (of_zone(g, ZONE_LAN, proto, port).verdict != d.verdict)
+		d.verdict = VERDICT_UNDECIDED;
+	return d;
+}
+
 static struct decision decision_at(const struct gather *g, uint8_t proto, uint16_t port,
 	const struct decision *rest)
 {
+	if (g->peers)
+		return of_peers(g, proto, port);
 	for (size_t i = 0; i < g->n; i++)
 		if (what_matches_service(&rule_at(g, i)->what, proto, port))
 			return decision_of(rule_at(g, i));
@@ -227,4 +268,39 @@ void ruleset_ports(const struct ruleset *rs, const struct program *who,
 	if (out->cut)
 		out->rest = (struct decision){ .verdict = VERDICT_DENY,
 			.reason = REASON_DEFAULT };
+}
+
+/* every rule that could match an address; false: there is no room for all */
+static bool gather_inbound(struct gather *g)
+{
+	if (g->rs->inbound > INBOUND_RULES_MAX)
+		return false;
+	for (uint32_t i = 0, left = g->rs->inbound; left && i < g->rs->n; i++) {
+		const struct rule *r = g->rs->rules[i];
+
+		if (!(r->dirs & DIR_IN))
+			continue;
+		left--;
+		if (r->named || !rule_concerns(r, g->who, FLOW_IN, g->now_s))
+			continue;
+		if (g->n == GATHER_MAX)
+			return false;
+		g->ranks[g->n++] = i;
+	}
+	return true;
+}
+
+void ruleset_inbound(const struct ruleset *rs, const struct program *who, int64_t now_s,
+	struct port_verdicts *out)
+{
+	static const struct target any = { .dir = FLOW_IN };
+	struct gather g = { .rs = rs, .who = who, .to = &any, .now_s = now_s, .peers = true };
+	bool all = gather_inbound(&g);
+
+	decide_default(rs, who, FLOW_IN, now_s, &g.otherwise);
+	*out = (struct port_verdicts){ .rest = of_peers(&g, 0, 0) };
+	if (all)
+		with_ports(&g, out);
+	if (!all || out->cut)
+		*out = (struct port_verdicts){ .rest = { .verdict = VERDICT_UNDECIDED } };
 }

@@ -105,6 +105,7 @@ struct ruleset {
 	struct rule **rules;   /* owned; in the order that decides, once ready */
 	struct rule **by_id;
 	size_t n, max;
+	size_t inbound;        /* how many of them speak of what comes in */
 	bool asks_where;       /* a rule goes by country, continent or AS */
 	struct index *index;   /* NULL: every lookup walks all rules */
 };
@@ -126,6 +127,7 @@ bool what_matches_place(const struct what *w, const char *name, const struct add
 bool what_matches_name(const struct what *w, const char *name);
 bool what_matches_service(const struct what *w, uint8_t proto, uint16_t port);
 bool what_any_service(const struct what *w);
+bool what_whole_zones(const struct what *w); /* every address of the zones it touches */
 bool path_glob_matches(const char *glob, const char *path);
 bool host_glob_matches(const char *glob, const char *host);
 void rule_reach(struct rule *r); /* fills may, sure, named, not_at_name */

@@ -133,14 +133,20 @@ struct port_verdicts {
 void ruleset_ports(const struct ruleset *rs, const struct program *who,
 	const struct target *to, int64_t now_s, struct port_verdicts *out);
 
-/* What can be told to the kernel once for all of a program's traffic in one direction
- * to (or from) other machines, names apart. ALLOW: no address or port without a name
+/* The same of what comes in from other machines, for every peer at once: a verdict holds
+ * for all of them, or it is UNDECIDED and each address is judged when it is met. Stretches
+ * are of protocols with ports, the ports the program's own. */
+void ruleset_inbound(const struct ruleset *rs, const struct program *who, int64_t now_s,
+	struct port_verdicts *out);
+
+/* What can be told to the kernel once for all of a program's traffic to other machines,
+ * names apart. ALLOW: no address or port without a name
  * could be denied or asked. DENY: nothing could be allowed or asked, by name neither.
  * Else UNDECIDED. local: the same for this machine's own addresses (the loopback
  * factory rule). narrows: some name is denied or asked, so what a connection says of
  * itself is worth hearing, whatever out says. */
 struct whole {
-	struct decision out, in, local;
+	struct decision out, local;
 	bool narrows;
 };
 void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t now_s,
@@ -149,6 +155,8 @@ void ruleset_whole(const struct ruleset *rs, const struct program *who, int64_t 
 /* Is there nothing by which anybody could be denied or asked for another machine's address
  * that no name explains? narrows then says whether somebody could be for a name. */
 bool ruleset_lets_all(const struct ruleset *rs, int64_t now_s, bool *narrows);
+/* Could nobody be denied or asked what comes in, from whomever? */
+bool ruleset_lets_all_in(const struct ruleset *rs, int64_t now_s);
 
 bool proto_has_ports(uint8_t proto);
 

@@ -148,6 +148,7 @@ static int rule_take(struct ruleset *rs, struct rule *r, const struct rule_origi
 	if (!copy)
 		return -ENOMEM;
 	rs->rules[rs->n++] = copy;
+	rs->inbound += !!(r->dirs & DIR_IN);
 	rs->asks_where = rs->asks_where || (what_is_where(&r->what) && !r->off);
 	return 0;
 }

@@ -2,9 +2,11 @@
  * talk.c - a client and a server small enough to be many programs.
  *   talk tcp HOST PORT             connects, prints the first line the server says
  *   talk udp HOST PORT TEXT        sends TEXT, prints the reply
+ *   talk udp-again HOST PORT TEXT  likewise, sent anew until there is a reply
  *   talk ntp HOST                  an NTP request (48 bytes to port 123), prints the size back
  *   talk serve-tcp ADDRESS PORT    says "hello" to whoever connects; prints "ready" first
  *   talk serve-udp ADDRESS PORT    sends back what comes
+ *   talk serve-fd FD               like serve-tcp, with a socket that is listening already
  *   talk hold-tcp HOST PORT        connects, then a line in on stdin goes to the server and
  *                                  the line it answers with comes out, until stdin ends
  *   talk idle                      does nothing until killed
@@ -19,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { NO_NAME = 3, NO_WAY = 4, NO_ANSWER = 5, WAIT_MS = 5000 };
+enum { NO_NAME = 3, NO_WAY = 4, NO_ANSWER = 5, WAIT_MS = 5000, AGAIN_MS = 200 };
 
 static struct addrinfo *look_up(const char *host, const char *port, int type)
 {
@@ -125,6 +127,19 @@ static int ask(int fd, const void *bytes, size_t len, char *back, size_t room)
 	return (int)reply(fd, back, room);
 }
 
+/* as programs do that know that datagrams get lost */
+static void ask_again(int fd, const char *text, char *back, size_t room)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int left = WAIT_MS / AGAIN_MS;
+
+	do {
+		if (send(fd, text, strlen(text), 0) < 0)
+			err(NO_WAY, "send");
+	} while (poll(&p, 1, AGAIN_MS) == 0 && --left > 0);
+	reply(fd, back, room);
+}
+
 int main(int argc, char **argv)
 {
 	const char *how = argc > 1 ? argv[1] : "";
@@ -132,6 +147,8 @@ int main(int argc, char **argv)
 
 	if (strcmp(how, "idle") == 0)
 		return pause();
+	if (strcmp(how, "serve-fd") == 0 && argc == 3)
+		serve_tcp(atoi(argv[2]));
 	if (strcmp(how, "ntp") == 0 && argc == 3) {
 		static const char request[48] = { 0x23 }; /* version 4, client */
 
@@ -150,6 +167,8 @@ int main(int argc, char **argv)
 	if (strcmp(how, "udp") == 0 && argc == 5)
 		ask(reach(argv[2], argv[3], SOCK_DGRAM), argv[4], strlen(argv[4]), buf,
 			sizeof(buf));
+	else if (strcmp(how, "udp-again") == 0 && argc == 5)
+		ask_again(reach(argv[2], argv[3], SOCK_DGRAM), argv[4], buf, sizeof(buf));
 	else if (strcmp(how, "tcp") == 0)
 		reply(reach(argv[2], argv[3], SOCK_STREAM), buf, sizeof(buf));
 	else

@@ -18,6 +18,7 @@ enum {
 	CURL = 5, WGET = 6, SERVER = 8, /* actors */
 	OUTSIDE = 0,                    /* no mark at all */
 	ECHO_PORT = 7000, OTHER_PORT = 7001,      /* the neighbour answers at once */
+	SERVED_PORT = 7200,                  /* here, by a program of ours */
 	LATE_PORT = 7002,                    /* UDP: after a while */
 	LATE_MS = 150, QUIET_MS = 400, WAIT_MS = 3000,
 	LONG_MS = 300000,

@@ -390,12 +390,12 @@ static void local_destinations(void **state)
 
 static int call_in(const void *arg)
 {
-	return talk_marked(0, SOCK_STREAM, arg, 7200) == 0 ? 0 : 1;
+	return talk_marked(0, SOCK_STREAM, arg, SERVED_PORT) == 0 ? 0 : 1;
 }
 
 static bool reached(const char *at)
 {
-	int listening = serve(SERVER, at, 7200), got = -1;
+	int listening = serve(SERVER, at, SERVED_PORT), got = -1;
 	struct pollfd p = { .fd = listening, .events = POLLIN };
 	char bytes[8];
 	pid_t pid = fork();
@@ -416,6 +416,19 @@ static bool reached(const char *at)
 	return status == 0;
 }
 
+struct heard {
+	unsigned n;
+	struct nflog_packet last;
+};
+
+static void on_refused(void *ctx, const struct nflog_packet *p)
+{
+	struct heard *h = ctx;
+
+	h->n++;
+	h->last = *p;
+}
+
 static void inbound(void **state)
 {
 	struct nft_element in = { .set = NFT_INBOUND, .actor = SERVER, .accept = true };
@@ -428,6 +441,7 @@ static void inbound(void **state)
 	assert_true(reached(HERE6));
 }
 
+/* one of whom nothing was said yet: without a gate that could decide, the default */
 static void inbound_by_default(void **state)
 {
 	struct nft_element in = { .set = NFT_INBOUND, .actor = SERVER };
@@ -439,6 +453,76 @@ static void inbound_by_default(void **state)
 	put(&in);
 	assert_false(reached(HERE4));
 	assert_false(reached(HERE6));
+}
+
+/* a port's verdict is before the program's, the exact one before the protocol's */
+static void inbound_by_port(void **state)
+{
+	struct nft_element all = { .set = NFT_INBOUND, .actor = SERVER };
+	struct nft_element proto = { .set = NFT_INBOUND_PORT, .actor = SERVER, .proto = 6,
+		.accept = true };
+	struct nft_element port = { .set = NFT_INBOUND_PORT, .actor = SERVER, .proto = 6,
+		.port = SERVED_PORT };
+
+	(void)state;
+	open_table();
+	put(&all);
+	assert_false(reached(HERE4));
+	put(&proto);
+	assert_true(reached(HERE4));
+	assert_true(reached(HERE6));
+	put(&port);
+	assert_false(reached(HERE4));
+	port.accept = true;
+	put(&port);
+	take(&proto);
+	assert_true(reached(HERE6));
+	port.port++;
+	put(&port);
+	port.port--;
+	take(&port);
+	assert_false(reached(HERE4));
+}
+
+/* a port where peers are told apart: undecided ones are held and shown, others as decided */
+static void inbound_by_peer(void **state)
+{
+	struct nft_element all = { .set = NFT_INBOUND, .actor = SERVER, .accept = true };
+	struct nft_element meet = { .set = NFT_INBOUND_MEET, .actor = SERVER, .proto = 6,
+		.port = SERVED_PORT };
+	struct nft_element peer = { .set = NFT_INBOUND_PASS, .actor = SERVER,
+		.addr = addr_of(FAR4), .proto = 6, .port = SERVED_PORT,
+		.timeout_ms = LONG_MS };
+	struct nft_element everybody = { .set = NFT_INBOUND, .actor = ACTOR_SELF,
+		.accept = true };
+	struct heard h = { 0 };
+	struct nflog *log;
+
+	(void)state;
+	world.conf.gate_port = 1021;
+	open_table();
+	assert_int_equal(nflog_open(&world.loop, &main_one, on_refused, &h, &log), 0);
+	assert_false(reached(HERE4)); /* new */
+	put(&everybody);
+	assert_true(reached(HERE4));
+	take(&everybody);
+	put(&all);
+	put(&meet);
+	assert_false(reached(HERE4));
+	while (h.n < 2)
+		uv_run(&world.loop, UV_RUN_ONCE);
+	assert_int_equal(h.last.actor, SERVER);
+	assert_string_equal(h.last.why, "knock");
+	assert_true(h.last.inbound);
+	assert_int_equal(h.last.dport, SERVED_PORT);
+	put(&peer);
+	assert_true(reached(HERE4));
+	assert_false(reached(HERE6));
+	take(&peer);
+	peer.set = NFT_INBOUND_REFUSE;
+	put(&peer);
+	assert_false(reached(HERE4));
+	nflog_close(log);
 }
 
 /* one program opens flows as fast as it can: it is stopped, others are not */
@@ -469,19 +553,6 @@ static void new_flow_cap(void **state)
 	assert_true(refused > 1000);
 	assert_int_equal(talk(WGET, SOCK_STREAM, FAR4, ECHO_PORT), 0);
 	close(fd);
-}
-
-struct heard {
-	unsigned n;
-	struct nflog_packet last;
-};
-
-static void on_refused(void *ctx, const struct nflog_packet *p)
-{
-	struct heard *h = ctx;
-
-	h->n++;
-	h->last = *p;
 }
 
 static void refusals_are_logged(void **state)
@@ -624,6 +695,8 @@ int main(void)
 		TEST(local_destinations),
 		TEST(inbound),
 		TEST(inbound_by_default),
+		TEST(inbound_by_port),
+		TEST(inbound_by_peer),
 		TEST(new_flow_cap),
 		TEST(refusals_are_logged),
 		TEST(factory),

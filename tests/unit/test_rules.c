@@ -618,12 +618,12 @@ static void whole(void **state)
 		{ "nothing, deny", "", DENY, ALLOW, "/x", "deny allow allow" },
 		{ "nothing, ask", "", ASK, ALLOW, "/x", "undecided allow allow" },
 		{ "inbound by default", "", ALLOW, DENY, "/x", "allow deny allow" },
-		{ "inbound asks", "", ALLOW, ASK, "/x", "allow undecided allow" },
+		{ "inbound asks", "", ALLOW, ASK, "/x", "allow ask allow" },
 		{ "allowed all", "allow /x any", DENY, ALLOW, "/x", "allow allow allow" },
 		{ "denied all: no inbound", "deny /x any", ALLOW, ALLOW, "/x",
 			"deny deny allow" },
 		{ "denied all and asked in", "deny /x any\nallow /x any:22/tcp in", ALLOW,
-			ALLOW, "/x", "deny undecided allow" },
+			ALLOW, "/x", "deny deny allow" },
 		{ "denied all, let in", "deny /x any\nallow /x any in", ALLOW, ALLOW, "/x",
 			"deny allow allow" },
 		{ "denied all by zones", "deny /x internet\ndeny /x lan\ndeny any multicast",
@@ -682,6 +682,7 @@ static void whole(void **state)
 		struct ruleset *rs = rules_of(cases[i].rules, cases[i].fallback,
 			cases[i].fallback_in);
 		struct program p = program(cases[i].path, 1000);
+		struct port_verdicts in;
 		struct whole w;
 		char got[80];
 
@@ -689,8 +690,9 @@ static void whole(void **state)
 		assert_int_equal(ruleset_add_factory(rs), 0);
 		assert_int_equal(ruleset_ready(rs), 0);
 		ruleset_whole(rs, &p, NOW, &w);
+		ruleset_inbound(rs, &p, NOW, &in);
 		snprintf(got, sizeof(got), "%s %s %s", verdict_text(w.out.verdict),
-			verdict_text(w.in.verdict), verdict_text(w.local.verdict));
+			verdict_text(in.rest.verdict), verdict_text(w.local.verdict));
 		assert_string_equal(got, cases[i].want);
 		ruleset_free(rs);
 	}
@@ -736,6 +738,87 @@ static void lets_all(void **state)
 			cases[i].want);
 		ruleset_free(rs);
 	}
+}
+
+static void stretches_text(const struct port_verdicts *v, char *out, size_t max)
+{
+	int n = snprintf(out, max, "%s", verdict_text(v->rest.verdict));
+
+	for (uint8_t i = 0; i < v->n; i++)
+		n += snprintf(out + n, max - (size_t)n, " %u:%u-%u=%s", v->at[i].proto,
+			v->at[i].lo, v->at[i].hi, verdict_text(v->at[i].decision.verdict));
+}
+
+/* what holds for every peer is told to the kernel once */
+static void inbound_of_every_peer(void **state)
+{
+	static const struct {
+		const char *why, *rules;
+		enum verdict fallback_in;
+		const char *want;
+	} cases[] = {
+		{ "one port let in", "allow /x any:22/tcp in", DENY, "deny 6:22-22=allow" },
+		{ "of both protocols", "allow /x any:53 in", DENY, "deny 0:53-53=allow" },
+		{ "one port shut", "deny any any:8000-8001/tcp in", ALLOW,
+			"allow 6:8000-8001=deny" },
+		{ "both directions", "deny any any:25/tcp both", ALLOW, "allow 6:25-25=deny" },
+		{ "outbound only", "deny any any:25/tcp", ALLOW, "allow" },
+		{ "a protocol", "deny any any/udp in", ALLOW, "allow 17:0-65535=deny" },
+		{ "a zone", "deny /x internet in", ALLOW, "undecided" },
+		{ "both zones", "deny /x internet in\ndeny any lan in", ALLOW, "deny" },
+		{ "a zone at one port", "allow /x lan:22/tcp in", DENY,
+			"deny 6:22-22=undecided" },
+		{ "a prefix", "allow /x 10.0.0.0/8 in", DENY, "undecided" },
+		{ "a prefix that agrees", "allow /x 10.0.0.0/8 in", ALLOW, "allow" },
+		{ "a prefix at one port", "allow /x 10.0.0.0/8:22/tcp in", DENY,
+			"deny 6:22-22=undecided" },
+		{ "a prefix behind what decides", "allow /x 10.0.0.0/8 in\n"
+			"deny /x any in high", ALLOW, "deny" },
+		{ "a country", "deny any country:NL in", ALLOW, "undecided" },
+		{ "asked", "ask any any:22/tcp in", ALLOW, "allow 6:22-22=ask" },
+		{ "another program's", "deny /y any in", ALLOW, "allow" },
+		{ "a port before any", "deny /x any in\nallow /x any:80,443/tcp in", ALLOW,
+			"deny 6:80-80=allow 6:443-443=allow" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct ruleset *rs = rules_of(cases[i].rules, ALLOW, cases[i].fallback_in);
+		struct program p = program("/x", 1000);
+		struct port_verdicts v;
+		char got[200];
+
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(ruleset_add_factory(rs), 0);
+		assert_int_equal(ruleset_ready(rs), 0);
+		ruleset_inbound(rs, &p, NOW, &v);
+		stretches_text(&v, got, sizeof(got));
+		assert_string_equal(got, cases[i].want);
+		ruleset_free(rs);
+	}
+}
+
+/* no room for all that could speak: every contact is judged by itself */
+static void inbound_of_too_many(void **state)
+{
+	struct ruleset *rs = rules_of("", ALLOW, ALLOW);
+	struct rule_origin from = { .source = RULE_OWN };
+	struct program p = program("/x", 1000);
+	struct port_verdicts v;
+
+	(void)state;
+	for (unsigned i = 0; i < 300; i++) {
+		char text[80];
+
+		from.id = i + 1;
+		snprintf(text, sizeof(text), "deny any 10.0.%u.%u in", i / 200, i % 200);
+		assert_int_equal(ruleset_add(rs, text, &from, NULL), 0);
+	}
+	assert_int_equal(ruleset_ready(rs), 0);
+	ruleset_inbound(rs, &p, NOW, &v);
+	assert_int_equal(v.rest.verdict, VERDICT_UNDECIDED);
+	assert_int_equal(v.n, 0);
+	ruleset_free(rs);
 }
 
 static void inbound_of_the_denied(void **state)
@@ -920,6 +1003,8 @@ int main(void)
 		cmocka_unit_test(ports_cut),
 		cmocka_unit_test(whole),
 		cmocka_unit_test(lets_all),
+		cmocka_unit_test(inbound_of_every_peer),
+		cmocka_unit_test(inbound_of_too_many),
 		cmocka_unit_test(inbound_of_the_denied),
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(factory),

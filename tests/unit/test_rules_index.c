@@ -177,20 +177,42 @@ static void ports_are_decisions(const struct ruleset *rs, const struct program *
 static void whole_is_decisions(const struct ruleset *rs, const struct program *p,
 	struct target to, int64_t now, const struct whole *w)
 {
-	const struct decision *all = to.dir == FLOW_IN ? &w->in : &w->out;
+	const struct decision *all = &w->out;
 	struct decision d;
 
-	if (addr_zone(to.addr) == ZONE_LOCALHOST) {
-		if (to.dir == FLOW_IN)
-			return;
+	if (to.dir == FLOW_IN)
+		return;
+	if (addr_zone(to.addr) == ZONE_LOCALHOST)
 		all = &w->local;
-	}
 	if (all->verdict == VERDICT_UNDECIDED)
 		return;
 	if (all->verdict == VERDICT_ALLOW || all == &w->local)
 		to.name = NULL;
 	ruleset_decide(rs, p, &to, now, &d);
 	assert_int_equal(d.verdict, all->verdict);
+}
+
+/* likewise of what comes in, port by port */
+static void inbound_is_decisions(const struct ruleset *rs, const struct program *p,
+	struct target to, int64_t now)
+{
+	enum zone zone = addr_zone(to.addr);
+	enum verdict said;
+	struct port_verdicts v;
+	struct decision d;
+
+	if (zone != ZONE_INTERNET && zone != ZONE_LAN)
+		return;
+	to.dir = FLOW_IN;
+	ruleset_inbound(rs, p, now, &v);
+	said = v.rest.verdict;
+	for (uint8_t s = 0; s < v.n; s++)
+		if ((!v.at[s].proto || v.at[s].proto == to.proto) &&
+			to.port >= v.at[s].lo && to.port <= v.at[s].hi)
+			said = v.at[s].decision.verdict;
+	ruleset_decide(rs, p, &to, now, &d);
+	if (said != VERDICT_UNDECIDED)
+		assert_int_equal(d.verdict, said);
 }
 
 /* what was decided at name time is what every public address would be given, but for
@@ -236,12 +258,12 @@ static void index_is_scan(void **state)
 			same_decision(&with.name, &without.name);
 			same_decision(&with.full, &without.full);
 			same_decision(&with.whole.out, &without.whole.out);
-			same_decision(&with.whole.in, &without.whole.in);
 			same_decision(&with.whole.local, &without.whole.local);
 			same_ports(&with.ports, &without.ports);
 			ports_are_decisions(rs, &p, to, now, &with.ports);
 			whole_is_decisions(rs, &p, to, now, &with.whole);
 			name_is_decisions(rs, &p, to, now, &with.name);
+			inbound_is_decisions(rs, &p, to, now);
 		}
 		ruleset_free(rs);
 	}
