@@ -2,10 +2,10 @@
  *
  * Basic mode with a table. A number stands for a cgroup and a user, as the kernel can tell
  * them; which program of theirs asks is looked up afterwards (sock_diag, /proc) and decides
- * about its name or connection. What is opened by that is open to its neighbours too. Where
- * nobody is looked up (a datagram, a flow that goes on), to open something new takes rules
- * that allow it to everybody; to let go on what is open, a rule for any program that was
- * seen behind the number. */
+ * about its name, connection or datagram. What is opened by that is open to its neighbours
+ * too. Where nobody is found, or can be looked for (a ping, what comes in), to open something
+ * new takes rules that allow it to everybody; to let go on what is open, a rule for any
+ * program that was seen behind the number. */
 #include "gate/meet.h"
 #include "base/macros.h"
 #include "gate/pass.h"
@@ -101,6 +101,50 @@ static const struct program *found_of(struct gate *g, uint32_t actor,
 		out->paths[i] = out->path;
 	who_member_add(g->parts.who, actor, out);
 	return out;
+}
+
+/* --- packets that are held ---------------------------------------------------------------- */
+
+struct held_finding {
+	struct gate *g;
+	struct flow f;
+	void (*done)(struct gate *g, const struct program *who, struct flow *f);
+};
+
+static void on_held(void *ctx, const struct basic_found *found)
+{
+	struct held_finding *hf = ctx;
+	const struct program *who;
+	struct program program;
+
+	who = found_of(hf->g, hf->f.actor, found, &program);
+	if (who) {
+		hf->f.serial = who->serial;
+		hf->f.uid = who->uid;
+		hf->f.how = HOW_DIAG;
+	}
+	hf->done(hf->g, who, &hf->f);
+	free(hf);
+}
+
+int key_find(struct gate *g, const struct conn *c, const struct flow *f,
+	void (*done)(struct gate *g, const struct program *who, struct flow *f))
+{
+	struct diag_tuple t = { .local = *c->src, .peer = *c->dst, .lport = c->sport,
+		.pport = c->dport, .proto = c->proto };
+	struct held_finding *hf;
+	int r;
+
+	if (!c->sport || (c->proto != IPPROTO_UDP && c->proto != IPPROTO_TCP))
+		return -EPROTONOSUPPORT;
+	hf = malloc(sizeof(*hf));
+	if (!hf)
+		return -ENOMEM;
+	*hf = (struct held_finding){ g, *f, done };
+	r = basic_find(g->parts.basic, &t, on_held, hf);
+	if (r < 0)
+		free(hf);
+	return r;
 }
 
 /* --- queries ------------------------------------------------------------------------------ */

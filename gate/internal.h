@@ -123,6 +123,11 @@ const struct program *key_best(struct gate *g, uint32_t actor, const struct targ
 /* for whom what comes in is judged: p itself, but by key a program that no rule names */
 const struct program *key_unnamed(const struct gate *g, const struct program *p,
 	struct program *mild);
+/* Looks for the program behind a packet that is held, then calls done once: who, of that
+ * number, or NULL; f is a copy. -errno: nobody can be looked for */
+struct conn;
+int key_find(struct gate *g, const struct conn *c, const struct flow *f,
+	void (*done)(struct gate *g, const struct program *who, struct flow *f));
 /* what was computed for an unknown program, as it holds for all programs of a number */
 void key_whole(struct gate *g, const struct program *p, int64_t now_s, struct whole *w);
 
@@ -196,9 +201,12 @@ struct conn {
 	uint8_t proto;
 	bool inbound;
 	bool goes; /* the kernel let it through */
+	uint16_t sport; /* 0: not known */
 };
 /* a connection as the kernel tells of it, with who, whither and what the rules say */
 void conn_fill(struct gate *g, struct flow *f, const struct conn *c, struct decision *d);
+/* likewise of that program */
+void conn_judge(struct gate *g, struct flow *f, const struct program *p, struct decision *d);
 /* tells it as it is; false: its program floods us */
 bool conn_told(struct gate *g, const struct flow *f);
 bool gate_is_stale(struct gate *g, const struct ct_flow *c);

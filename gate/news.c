@@ -65,6 +65,11 @@ static void name_and_judge(struct gate *g, struct flow *f, const struct program 
 	f->rule = d->rule;
 }
 
+void conn_judge(struct gate *g, struct flow *f, const struct program *p, struct decision *d)
+{
+	name_and_judge(g, f, p, false, d);
+}
+
 void conn_fill(struct gate *g, struct flow *f, const struct conn *c, struct decision *d)
 {
 	const struct program *p = who_actor(g->parts.who, c->actor);
@@ -154,7 +159,7 @@ static bool inbound_goes_on(const struct gate *g, const struct ct_flow *c,
 static bool let_through(struct gate *g, const struct ct_flow *c, struct flow *f)
 {
 	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound,
-		true };
+		true, c->sport };
 	struct decision d;
 
 	conn_fill(g, f, &conn, &d);
@@ -303,7 +308,7 @@ void open_met(struct gate *g, const struct program *p, const struct flow *f)
 void gate_refused(void *gate, const struct nflog_packet *c)
 {
 	const struct conn conn = { c->actor, &c->src, &c->dst, c->dport, c->proto, c->inbound,
-		false };
+		false, c->sport };
 	struct gate *g = gate;
 	struct decision d;
 	struct flow f;

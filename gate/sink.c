@@ -32,6 +32,7 @@
 enum {
 	SUNK_MAX = 256,      /* looked up at a time; those above fall in again */
 	REFUSED_MS = 30000,
+	REFUSED_KEY_MS = 3000, /* basic mode: it shuts out the neighbours too */
 };
 
 /* the process, where it is known */
@@ -71,11 +72,13 @@ void sink_free(struct sink *s)
 
 /* --- may, open, shut, tell ---------------------------------------------------------------- */
 
-static void deny(struct gate *g, struct flow *f, const struct whose *w)
+static void deny(struct gate *g, const struct program *p, struct flow *f,
+	const struct whose *w)
 {
 	struct process process;
 
-	f->pid = w->pid;
+	if (w->pid)
+		f->pid = w->pid;
 	f->verdict = VERDICT_DENY;
 	f->state = FLOW_REFUSED;
 	f->end_ms = f->start_ms;
@@ -83,13 +86,27 @@ static void deny(struct gate *g, struct flow *f, const struct whose *w)
 	g->stats.refused++;
 	if (refusal_stands(g, f))
 		return; /* another of the same, from before the refusal: told already */
-	refusal_put(g, f, REFUSED_MS);
-	flow_offer(g, f, who_actor(g->parts.who, f->actor),
-		flow_process(g, f, w->start, &process));
+	refusal_put(g, f, gate_by_key(g) ? REFUSED_KEY_MS : REFUSED_MS);
+	flow_offer(g, f, p, flow_process(g, f, w->start, &process));
+}
+
+/* basic mode: who it was, looked up */
+static void looked_up(struct gate *g, const struct program *who, struct flow *f)
+{
+	struct decision d = { .verdict = VERDICT_DENY };
+
+	if (who)
+		conn_judge(g, f, who, &d);
+	if (d.verdict == VERDICT_ALLOW)
+		open_met(g, who, f);
+	else
+		deny(g, who ? who : who_actor(g->parts.who, f->actor), f,
+			&(struct whose){ 0 });
 }
 
 static void decide(struct gate *g, const struct conn *c, const struct whose *w)
 {
+	const struct program *p = who_actor(g->parts.who, c->actor);
 	struct decision d;
 	struct flow f;
 
@@ -99,13 +116,13 @@ static void decide(struct gate *g, const struct conn *c, const struct whose *w)
 	if (g->mode == GATE_BLOCKED) {
 		f.reason = REASON_BLOCKED;
 		f.rule = 0;
-		deny(g, &f, w);
+		deny(g, p, &f, w);
 	} else if (gate_watches(g)) {
 		return; /* its next try is not held */
 	} else if (d.verdict == VERDICT_ALLOW) {
-		open_met(g, who_actor(g->parts.who, f.actor), &f);
-	} else {
-		deny(g, &f, w);
+		open_met(g, p, &f);
+	} else if (!gate_by_key(g) || key_find(g, c, &f, looked_up) < 0) {
+		deny(g, p, &f, w);
 	}
 }
 
@@ -145,7 +162,7 @@ static void found(void *ctx, int r)
 	for (size_t i = 0; i < n; i++) {
 		struct ct_flow *f = &s->sent[i];
 		const struct conn c = { f->actor, &f->src, &f->dst, f->dport, f->proto, false,
-					false };
+					false, f->sport };
 
 		/* its mark and its source address must name the same program */
 		if (f->proto == 0 || f->actor != s->seen[i].actor)
@@ -200,7 +217,8 @@ static void sunk(struct sink *s, const struct nflog_packet *p)
 
 bool sink_packet(struct sink *s, const struct nflog_packet *p)
 {
-	const struct conn c = { p->actor, &p->src, &p->dst, p->dport, p->proto, false, false };
+	const struct conn c = { p->actor, &p->src, &p->dst, p->dport, p->proto, false, false,
+		p->sport };
 
 	if (strcmp(p->why, "sink") == 0)
 		sunk(s, p);

@@ -9,9 +9,11 @@ import signal
 from lab import zones
 from lab.gate import Gate, path_of, refused_beside_control, rule_text
 from lab.process import wait_for
+from test_sink import PYTHON, python
 
 NO_BPF = ("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin",
           "--inh-caps=-bpf,-perfmon,-sys_admin")
+SEND = "print(*udp(sys.argv[1], 7, tries=int(sys.argv[2])))"
 NO_NET = "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"
 
 
@@ -176,3 +178,21 @@ def test_without_nftables_only_names_are_decided_and_it_is_said(lab):
     assert gate.run(lab.ask, "udp", "127.0.0.53", "www.shop.test").ok
     assert gate.run(lab.program(lab.ask, "other"), "udp", "127.0.0.53", "www.shop.test").rc == 3
     assert curl(gate, f"http://{zones.WWW4}/").ok, "addresses are not held: it said so"
+
+
+def test_datagrams_are_decided_by_who_sends_them(lab):
+    """To an address that no answer explains: one program of a cgroup may, its neighbour not.
+    The first datagram is held, the next one passes; a refusal is all of theirs, but short."""
+    gate = basic(lab, rules=f"allow {PYTHON}* {zones.ECHO4}:7/udp")
+    mail, other = service(lab, "mail"), lab.program(PYTHON, "other")
+    with lab.capture_to(zones.ECHO4) as wire:
+        assert "echo" not in python(gate, SEND, zones.ECHO4, 8, program=other)
+        flow = gate.wait_flow(lambda f: f["address"] == zones.ECHO4 and f["verdict"] == "deny")
+        assert path_of(flow) == str(other) and flow["actor"]["how"] == "diag", flow
+        assert not wire.packets()
+        assert python(gate, SEND, zones.ECHO4, 80)[-1] == "echo"
+        assert python(gate, SEND, zones.ECHO4, 1) == ["echo"]
+        sent = len(wire.packets())
+        assert sent >= 2
+        assert "echo" not in python(mail, SEND, zones.ECHO4, 8, program=other)
+        assert len(wire.packets()) == sent
