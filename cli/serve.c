@@ -179,7 +179,8 @@ void serve_counts(struct serve *s, const struct flow_count *c, unsigned n, bool 
 
 	m->u.bytes.n = MIN(n, LINK_BYTES_MAX);
 	m->u.bytes.more = more;
-	memcpy(m->u.bytes.at, c, m->u.bytes.n * sizeof(*c));
+	if (n) /* c may be NULL in a round in which nothing moved */
+		memcpy(m->u.bytes.at, c, m->u.bytes.n * sizeof(*c));
 	put(s, m, true);
 }
 
