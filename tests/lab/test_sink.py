@@ -132,6 +132,32 @@ def test_ping_passes_at_its_second_try_or_not_at_all(lab, address):
     gate.wait_flow(lambda f: f["verdict"] == "allow" and f["proto"] == "icmp")
 
 
+@pytest.mark.parametrize("address", [zones.WWW4, zones.six(zones.WWW4)])
+def test_other_protocols_are_decided_too(lab, address):
+    """One without ports, of a raw socket, and one with: UDP-Lite."""
+    copies = [lab.program(PYTHON, f"raw{n}") for n in (1, 2)]
+    gate = lab.scupperd(rules=f"allow {copies[1]} {bracketed(address)}:7/136\nallow {copies[1]} any/253\n" +
+                        elsewhere(copies[0]))
+    code = """
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+for kind, proto, port in (socket.SOCK_RAW, 253, 0), (socket.SOCK_DGRAM, 136, 7):
+    s = socket.socket(family, kind, proto)
+    for n in range(20):
+        try:
+            s.sendto(b"hello", (sys.argv[1], port))
+            print(proto, n)
+            break
+        except PermissionError: select.select([], [], [], .05)
+"""
+    with lab.capture_to(address) as wire:
+        assert python(gate, code, address, program=copies[0]) == []
+        assert not wire.packets()
+        sent = python(gate, code, address, program=copies[1])
+        assert sent[::2] == ["253", "136"] and sent[1] != "0", sent
+        assert {p.proto for p in wire.packets()} == {"253", "136"}
+    gate.wait_flow(lambda f: f["proto"] == "253" and f["verdict"] == "deny")
+
+
 @pytest.mark.parametrize("four", [True, False], ids=["v4", "v6"])
 def test_a_socket_bound_to_a_device_is_decided_by_address(lab, four):
     """Redirected, it would put loopback addresses on the wire."""
