@@ -338,8 +338,16 @@ static int open_identity(struct core *c)
 {
 	struct who_calls calls = { .ctx = c, .actor_new = on_actor_new,
 		.actor_idle = on_actor_idle, .look = on_look };
+	struct who_stats s = { 0 };
+	int r = who_start(c->held->who, &c->loop, &calls);
 
-	return who_start(c->held->who, &c->loop, &calls);
+	if (r < 0)
+		return r;
+	who_stats(c->held->who, &s);
+	if (s.frames_error)
+		log_warning("packet sockets of root pass: no BPF program can hang on the "
+			"interfaces (that needs Linux 6.6): %s", strerror(-s.frames_error));
+	return 0;
 }
 
 /* what an instance before us left in conntrack: its numbers mean nothing to us */

@@ -41,6 +41,7 @@ static void status_counters(struct core *c, struct link_status *out)
 		who_each_actor(c->held->who, count_actor, &out->actors);
 		out->execs = w.execs;
 		out->ring_lost = w.ring_lost;
+		out->frames_refused = w.frames_refused;
 	}
 }
 

@@ -169,7 +169,7 @@ struct link_status {
 	uint64_t grants, actors, refusals;
 	/* counters */
 	uint64_t queries, denied, cached, shared, kernel_failed, unknown, outside, flows,
-		refused, execs, ring_lost, events_lost, core_restarts, rss_kb;
+		refused, frames_refused, execs, ring_lost, events_lost, core_restarts, rss_kb;
 	char rule_errors[1024];  /* of rule files: file:line:column: what */
 	uint8_t filter;          /* enum link_filter_mode */
 	uint8_t accounting;      /* bytes are counted */

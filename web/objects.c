@@ -417,6 +417,7 @@ static json_t *counters_of(const struct link_status *s)
 		{ "shared", s->shared }, { "kernel_failed", s->kernel_failed },
 		{ "unknown", s->unknown }, { "outside", s->outside }, { "flows", s->flows },
 		{ "refused", s->refused }, { "execs", s->execs },
+		{ "frames_refused", s->frames_refused },
 		{ "ring_lost", s->ring_lost }, { "events_lost", s->events_lost },
 		{ "core_restarts", s->core_restarts }, { "rss_kb", s->rss_kb },
 	};

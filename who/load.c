@@ -106,7 +106,8 @@ static int pin_paths_set(struct who *w)
 	struct bpf_map *keep[] = { w->bpf->maps.procs, w->bpf->maps.actors,
 		w->bpf->maps.free_numbers, w->bpf->maps.pages, w->bpf->maps.serials,
 		w->bpf->maps.quotas, w->bpf->maps.owners, w->bpf->maps.selves,
-		w->bpf->maps.records, w->bpf->maps.meta, w->bpf->maps.looks };
+		w->bpf->maps.records, w->bpf->maps.meta, w->bpf->maps.looks,
+		w->bpf->maps.frames };
 	char path[WHO_DIR_MAX];
 	int r = 0;
 
@@ -133,6 +134,8 @@ static int load(struct who *w, const struct who_conf *conf, char *why, size_t ma
 		r = pin_paths_set(w);
 	if (r == 0) {
 		constants_set(w, conf);
+		/* no program that could not be hung up anywhere shall keep the rest from loading */
+		bpf_program__set_autoload(w->bpf->progs.on_frame, frames_possible());
 		r = scupper_bpf__load(w->bpf);
 	}
 	load_log = NULL;
@@ -171,6 +174,8 @@ static int map_all(struct who *w)
 		r = map_shared(w->bpf->maps.quotas, &w->quotas);
 	if (r == 0)
 		r = map_shared(w->bpf->maps.records, &w->records);
+	if (r == 0)
+		r = map_shared(w->bpf->maps.frames, &w->frames_of);
 	return r;
 }
 
@@ -236,6 +241,8 @@ static int attach_all(struct who *w, char *why, size_t max)
 			strerror(-r));
 	for (size_t i = 0; i < ARRAY_LEN(give) && r == 0; i++)
 		r = attach(w, give[i], why, max);
+	if (r == 0)
+		frames_attach(w);
 	return r;
 }
 
@@ -309,6 +316,7 @@ void who_close(struct who *w, bool unpin)
 	who_stop(w);
 	if (unpin && w->pins[0])
 		who_unpin(w->pins);
+	frames_detach(w);
 	for (unsigned i = 0; i < w->nlinks; i++)
 		bpf_link__destroy(w->links[i]); /* closes only: a pin keeps it */
 	if (w->bpf) {
@@ -316,6 +324,7 @@ void who_close(struct who *w, bool unpin)
 		unmap(w, w->bpf->maps.serials, (void *)w->serials);
 		unmap(w, w->bpf->maps.quotas, (void *)w->quotas);
 		unmap(w, w->bpf->maps.records, w->records);
+		unmap(w, w->bpf->maps.frames, (void *)w->frames_of);
 		scupper_bpf__destroy(w->bpf);
 	}
 	if (w->scope_fd >= 0)
@@ -353,6 +362,7 @@ void who_stats(const struct who *w, struct who_stats *out)
 		.stamps_missing = s[WHO_STAMPS_MISSING], .marks_refused = s[WHO_MARKS_REFUSED],
 		.binds_refused = s[WHO_BINDS_REFUSED], .records = s[WHO_RECORDS_MADE],
 		.records_lost = s[WHO_RECORDS_LOST],
+		.frames_refused = s[WHO_FRAMES_REFUSED], .frames_error = w->frames_error,
 	};
 }
 
@@ -375,6 +385,11 @@ struct bpf_program *program_of(const struct who *w, enum iter_kind kind)
 void look_fd_set(struct who *w, int fd)
 {
 	w->bpf->bss->look_fd = (uint32_t)fd;
+}
+
+int frame_program_fd(const struct who *w)
+{
+	return bpf_program__fd(w->bpf->progs.on_frame);
 }
 
 int map_fd(const struct who *w, enum map_name which)

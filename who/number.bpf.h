@@ -7,6 +7,8 @@
 
 #include "who/maps.bpf.h"
 
+#include <bpf/bpf_core_read.h>
+
 /* is it a daemon, and of which instance? its magic, or 0 */
 static __always_inline __u32 daemon_magic(__u32 tgid, __u64 start)
 {
@@ -129,8 +131,8 @@ static __always_inline void owner_now(struct who_owner *o)
 	struct who_proc *p;
 	__u32 *found;
 
-	o->tgid = bpf_get_current_pid_tgid() >> 32;
-	o->uid = bpf_get_current_uid_gid();
+	o->tgid = task->tgid;
+	o->uid = BPF_CORE_READ(task, cred, uid.val);
 	o->start = task->group_leader->start_boottime;
 	o->actor = WHO_UNKNOWN;
 	if (daemon_magic(o->tgid, o->start) == our_magic) {

@@ -87,6 +87,7 @@ static int page_write(struct who *w, uint32_t n, const struct who_walk *p,
 {
 	*page = (struct who_page){ .exe = p->exe, .start = p->head.start, .uid = p->head.uid,
 		.tgid = p->head.tgid, .quota = quota_take(w, p->head.uid), .path = p->path };
+	who_frames(w, n, 0);
 	atomic_store(&w->serials[n], 0);
 	if (bpf_map_update_elem(map_fd(w, MAP_PAGES), &n, page, BPF_ANY) < 0)
 		return -errno;

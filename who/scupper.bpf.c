@@ -8,7 +8,8 @@
  *   connect, sendmsg      ... and again, since it may be in other hands by now
  *   setsockopt, bind      what guarded programs may not do to marks and to our ports
  *   egress                the record of a packet to us; refuses what no table stamped
- * and walk.bpf.h: what user space walks through. */
+ * frame.bpf.h: packet sockets; walk.bpf.h: what user space walks through. */
+#include "who/frame.bpf.h"
 #include "who/image.bpf.h"
 #include "who/number.bpf.h"
 #include "who/walk.bpf.h"

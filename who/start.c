@@ -24,6 +24,8 @@ int who_start(struct who *w, struct uv_loop_s *loop, const struct who_calls *cal
 		r = sweep_init(w);
 	if (r == 0)
 		r = news_start(w);
+	if (r == 0)
+		r = frames_watch(w);
 	if (r < 0)
 		who_stop(w);
 	return r;
@@ -38,6 +40,7 @@ void who_stop(struct who *w)
 {
 	adopt_stop(w->adopting);
 	w->adopting = NULL;
+	frames_unwatch(w);
 	news_stop(w);
 	sweep_done(w);
 	identity_done(w);

@@ -20,7 +20,7 @@ struct uv_poll_s;
 struct uv_timer_s;
 struct sweep;
 
-enum { WHO_LINKS_MAX = 16, WHO_DIR_MAX = 256 };
+enum { WHO_LINKS_MAX = 16, WHO_WIRES_MAX = 256, WHO_DIR_MAX = 256 };
 
 /* An executable and the paths that were seen to name it in our mount namespace. */
 struct image {
@@ -58,6 +58,10 @@ struct who {
 	struct scupper_bpf *bpf;
 	struct bpf_link *links[WHO_LINKS_MAX];
 	unsigned nlinks;
+	struct { uint32_t ifindex; int fd; } wires[WHO_WIRES_MAX]; /* frame.c's links */
+	unsigned nwires;
+	int frames_error;              /* why the last one was not made */
+	_Atomic uint64_t *frames_of;   /* mapped */
 	struct who_meta *meta;         /* mapped, shared with the kernel, until exit */
 	_Atomic uint64_t *serials;
 	_Atomic uint64_t *quotas;
@@ -73,6 +77,7 @@ struct who {
 	struct table images;
 	struct processes *processes;
 	struct sweep *sweep;
+	struct frame_watch *frames;    /* NULL: none */
 	struct adopt *adopting;        /* adopt.c's, NULL: none under way */
 	struct program unknown, self;
 };
@@ -86,6 +91,16 @@ int map_fd(const struct who *w, enum map_name which);
 enum iter_kind { ITER_WALK, ITER_BIRTH, ITER_LOOK, ITER_BEARERS, ITER_BORNE };
 struct bpf_program *program_of(const struct who *w, enum iter_kind kind);
 void look_fd_set(struct who *w, int fd); /* the descriptor ITER_LOOK tells about */
+
+int frame_program_fd(const struct who *w);
+
+/* frame.c */
+bool frames_possible(void); /* the kernel has links for it */
+/* on every interface there is, again for those that came and went since */
+void frames_attach(struct who *w);
+void frames_detach(struct who *w);
+int frames_watch(struct who *w); /* in the core: those that come later */
+void frames_unwatch(struct who *w);
 
 /* pins.c: what is kept below bpffs. 0 or -errno */
 int pins_prepare(const char *dir, char *why, size_t why_max);

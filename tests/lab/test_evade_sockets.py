@@ -6,6 +6,7 @@ wire was dead. docs/evasions.md has a line for each.
 One daemon serves them all. `may` is allowed everything; `denied` has a rule against it;
 `nobody` has none, so that only the default speaks; `part` may reach .shop.test."""
 
+import json
 import pathlib
 
 import pytest
@@ -13,7 +14,7 @@ from lab import attempts, probe, zones
 from lab.capture import ACK, SYN
 from lab.gate import path_of
 from lab.process import wait_for
-from lab.trial import nothing_then, pair, to_any
+from lab.trial import arrives, nothing_then, pair, to_any
 from lab.world import Lab
 
 SCRIPT = pathlib.Path(attempts.__file__)
@@ -33,6 +34,8 @@ def lab(world):
         setattr(made, name, made.program(PYTHON, name))
     made.gate = made.scupperd(rules=f"allow {made.may} any\ndeny {made.denied} any\n"
                                     f"allow {made.part} .shop.test\n")
+    # what a program sends before anybody has met it may be held
+    arrives(made, pair(58), lambda: run(made, "may", "plain", *pair(58)))
     yield made
     left = made.close()
     assert not left, f"left over: {left}"
@@ -94,6 +97,52 @@ def test_mark_by_option(lab):
     assert said.out.count("setsockopt: [Errno 1]") == 2 * (2 * attempts.NUMBERS + 1), said
     outside = run(lab, "denied", "mark_by_option", addresses[0], place=lab.outside)
     assert "setsockopt" not in outside.out
+
+
+def frames_refused(lab):
+    return lab.gate.status()["counters"]["frames_refused"]
+
+
+@pytest.mark.parametrize("kind", ["raw", "bypass"])
+def test_packet_sockets(lab, kind):
+    """Where the kernel has no tcx (before 6.6) they are out of reach."""
+    if why := probe.lacks_tcx():
+        pytest.skip(why)
+    addresses = pair(55 + (kind == "bypass"))
+    mac = json.loads(lab.world.far.ip("-j", "link", "show", "far0"))[0]["address"]
+    before = frames_refused(lab)
+    nothing_then(lab, addresses, lambda: [run(lab, program, "packet_socket", *addresses,
+                                              mac=mac, kind=kind) for program in NOT],
+                 lambda: run(lab, "may", "packet_socket", *addresses, mac=mac, kind=kind))
+    at_least = before + (8 if kind == "raw" else 4)  # the option itself is refused
+    wait_for(lambda: frames_refused(lab) >= at_least, "the refusals to be counted")
+
+
+def test_packet_sockets_of_a_later_interface(lab):
+    if why := probe.lacks_tcx():
+        pytest.skip(why)
+    near, address = lab.world.near, pair(57)[0]
+
+    def sent():
+        said = json.loads(near.ip("-j", "-s", "link", "show", "later0"))
+        return said[0]["stats64"]["tx"]["packets"]
+
+    def send(program):
+        run(lab, program, "packet_socket", address, mac="02:00:00:00:00:01", device="later0")
+    near.ip("link", "add", "later0", "type", "veth", "peer", "name", "later1")
+    try:
+        for device in "later0", "later1":
+            near.ip("link", "set", device, "addrgenmode", "none", "arp", "off", "multicast",
+                    "off", "up")
+        before = frames_refused(lab)
+        wait_for(lambda: send("nobody") or frames_refused(lab) > before, "it to be held")
+        quiet = sent()
+        for program in NOT:
+            send(program)
+        assert sent() == quiet
+        wait_for(lambda: send("may") or sent() > quiet, "one that may to send")
+    finally:
+        near.ip("link", "del", "later0")
 
 
 @pytest.mark.parametrize("family", [4, 6])

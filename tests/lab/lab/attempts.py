@@ -26,6 +26,7 @@ IPPROTO_MPTCP, IPPROTO_RAW = 262, 255
 IP_OPTIONS, IP_HDRINCL, IPV6_HDRINCL, IPV6_RTHDR = 4, 3, 36, 57
 UDP_CORK, UDP_SEGMENT = 1, 103
 IPV6_HOPOPTS, IPV6_DSTOPTS = 54, 59
+SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20
 MAGIC, STAMPED = 0x53000000, 0x73000000
 NUMBERS = 12  # more than a story has programs: marks of all of them are tried
 
@@ -223,6 +224,21 @@ def forged_source(address, src):
     s = raw_socket(address)
     for proto, body in ((17, udp_bytes(TOKEN)), (6, syn_bytes()), (253, TOKEN)):
         tried(s.sendto, packet_of(address, proto, body, src=src), (address, 0))
+
+
+def packet_socket(address, mac, kind="raw", device="near0"):
+    """A whole frame to the interface, past every socket hook and chain: as it is, by way of
+    a queue discipline or not, and with the header left to the kernel."""
+    udp(address).close()  # so that the program is known
+    ether = 0x86dd if ":" in address else 0x0800
+    packet = packet_of(address, 17, udp_bytes(TOKEN))
+    head = bytes.fromhex(mac.replace(":", "")) + bytes(6) + struct.pack("!H", ether)
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    if kind == "bypass":
+        tried(s.setsockopt, SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+    tried(s.sendto, head + packet, (device, ether))
+    whole = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    tried(whole.sendto, packet, (device, ether, 0, 0, head[:6]))
 
 
 def segments(address):

@@ -53,3 +53,9 @@ def lacks_mptcp():
     if not os.path.exists("/proc/sys/net/mptcp/enabled"):
         return "needs MPTCP: no /proc/sys/net/mptcp"
     return None
+
+
+def lacks_tcx():
+    """Why packet sockets cannot be held here, or None."""
+    kernel = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
+    return None if kernel >= (6, 6) else "needs Linux 6.6: BPF links on interfaces"
