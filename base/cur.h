@@ -41,6 +41,14 @@ static inline const uint8_t *cur_take(struct cur *c, size_t n)
 	return p;
 }
 
+/* a cursor over the next n bytes; where there are not as many both are bad */
+static inline struct cur cur_sub(struct cur *c, size_t n)
+{
+	const uint8_t *p = cur_take(c, n);
+
+	return (struct cur){ .base = p, .len = p ? n : 0, .bad = !p };
+}
+
 static inline uint8_t cur_u8(struct cur *c)
 {
 	const uint8_t *p = cur_take(c, 1);

@@ -115,7 +115,7 @@ static void hello_fields(const uint8_t *bytes, size_t len, struct hello *out)
 	n = cur_u16(&c);
 	if (c.bad || n > cur_left(&c))
 		return;
-	all = cur_over(cur_take(&c, n), n);
+	all = cur_sub(&c, n);
 	while (cur_left(&all)) {
 		uint16_t type = cur_u16(&all), size = cur_u16(&all);
 		const uint8_t *p = cur_take(&all, size);

@@ -92,7 +92,7 @@ static void read_attributes(struct cur *c, struct sockdiag_reply *r)
 			return;
 		}
 		len = a.nla_len - sizeof(a);
-		value = cur_over(cur_take(c, len), c->bad ? 0 : len);
+		value = cur_sub(c, len);
 		read_attribute(&value, a.nla_type, r);
 		c->bad |= value.bad;
 		cur_take(c, MIN(NLA_ALIGN(len) - len, cur_left(c)));
@@ -167,7 +167,7 @@ int sockdiag_next(struct cur *c, uint8_t proto, struct sockdiag_reply *out)
 	if (!take(c, &h, sizeof(h)) || h.nlmsg_len < sizeof(h))
 		return -EBADMSG;
 	len = h.nlmsg_len - sizeof(h);
-	body = cur_over(cur_take(c, len), c->bad ? 0 : len);
+	body = cur_sub(c, len);
 	if (c->bad)
 		return -EBADMSG;
 	cur_take(c, MIN(NLMSG_ALIGN(len) - len, cur_left(c)));
