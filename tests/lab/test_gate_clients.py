@@ -347,5 +347,6 @@ def test_five_thousand_at_once_leave_nothing(lab):
         assert done.out == "all\nequal\n", done
         wait_for(lambda: fds() <= before + 128, "its descriptors to be given back", 30)
         held.append(kilobytes())
-    # of each, that it may pass is remembered: half a kilobyte
-    assert held[1] <= held[0] + 2000, f"memory stays behind: {held} kB"
+    if "asan" not in (core / "maps").read_text():  # it keeps what was freed
+        # of each, that it may pass is remembered: half a kilobyte
+        assert held[1] <= held[0] + 2000, f"memory stays behind: {held} kB"
