@@ -32,6 +32,7 @@ struct round {
 	struct ct_flow *flows;
 	struct counted_socket *sockets; /* in the order of flows */
 	size_t n, at, nsockets, at_socket;
+	uint64_t met_below; /* the proxy's: those with a smaller id are to come */
 };
 
 static void round_free(struct round *r)
@@ -144,19 +145,23 @@ static void count_some(struct round *r)
 		r->g->calls.counts(r->g->calls.ctx, some, n, true);
 }
 
-static void count_met(void *ctx, const struct flow_count *c)
+static void count_met(struct round *r)
 {
-	struct gate *g = ctx;
+	struct flow_count some[GATE_COUNTS_MAX];
+	int64_t until_us = clock_boot_us() + SLICE_US;
 
-	g->calls.counts(g->calls.ctx, c, 1, true);
+	while (r->met_below && clock_boot_us() < until_us) {
+		unsigned n = proxy_counts(r->g->proxy, &r->met_below, some);
+
+		if (n)
+			r->g->calls.counts(r->g->calls.ctx, some, n, true);
+	}
 }
 
 static void over(struct round *r, bool whole)
 {
 	r->g->counting = false;
 	live_round_over(r->g->live, whole);
-	if (whole)
-		proxy_counts(r->g->proxy, count_met, r->g);
 	if (whole)
 		r->g->calls.counts(r->g->calls.ctx, NULL, 0, false);
 	round_free(r);
@@ -175,6 +180,9 @@ static bool step(struct slice *s)
 	while ((v = live_lost(r->g->live, &budget)))
 		conn_ends(r->g, v);
 	if (budget == 0)
+		return true;
+	count_met(r);
+	if (r->met_below)
 		return true;
 	over(r, true);
 	return false;
@@ -208,6 +216,7 @@ void gate_count(struct gate *g)
 	r->instance = *g->conf.instance;
 	r->slice.step = step;
 	r->slice.drop = drop;
+	r->met_below = UINT64_MAX;
 	g->counting = true;
 	live_round(g->live);
 	if (kernel_call(g, read_all, r, have_read) < 0)

@@ -91,17 +91,25 @@ static void on_incoming(uv_poll_t *poll, int status, int events)
 
 /* --- the proxy itself --------------------------------------------------------------------- */
 
-void proxy_counts(struct proxy *x, void (*each)(void *ctx, const struct flow_count *c),
-	void *ctx)
+unsigned proxy_counts(struct proxy *x, uint64_t *below,
+	struct flow_count out[static GATE_COUNTS_MAX])
 {
-	for (struct list_node *n = x ? x->meets.all.newest : NULL; n; n = n->older) {
-		struct meet *m = meet_of(n);
+	unsigned n = 0, looked = 0;
 
-		if (m->state != MEET_RUN || !meet_counts(m))
+	for (struct list_node *at = x ? x->meets.all.newest : NULL; at; at = at->older) {
+		struct meet *m = meet_of(at);
+
+		if (m->f.id >= *below) /* newer ones have greater ids */
 			continue;
-		each(ctx, &(struct flow_count){ m->f.id, m->f.rx, m->f.tx, m->f.rx_packets,
-				     m->f.tx_packets });
+		if (looked++ == GATE_COUNTS_MAX)
+			return n;
+		*below = m->f.id;
+		if (m->state == MEET_RUN && meet_counts(m))
+			out[n++] = (struct flow_count){ m->f.id, m->f.rx, m->f.tx,
+				m->f.rx_packets, m->f.tx_packets };
 	}
+	*below = 0;
+	return n;
 }
 
 void proxy_review(struct proxy *x)

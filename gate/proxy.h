@@ -3,9 +3,8 @@
 #ifndef GATE_PROXY_H
 #define GATE_PROXY_H
 
-#include "base/flow.h"
+#include "gate/gate.h"
 
-struct gate;
 struct proxy;
 
 enum { PROXY_LISTENERS_MAX = 2 };
@@ -17,8 +16,9 @@ int proxy_listen(struct proxy *x, int fd);
 void proxy_close(struct proxy *x); /* connections under way are reset; NULL is fine */
 /* the rules changed: what they allow no more is reset. NULL is fine here and below */
 void proxy_review(struct proxy *x);
-/* connections that moved since the last time */
-void proxy_counts(struct proxy *x, void (*each)(void *ctx, const struct flow_count *c),
-	void *ctx);
+/* Connections that moved since the last time, some at once, from the newest on: how many.
+ * *below is UINT64_MAX at first, and 0 when that was all. */
+unsigned proxy_counts(struct proxy *x, uint64_t *below,
+	struct flow_count out[static GATE_COUNTS_MAX]);
 
 #endif
