@@ -78,16 +78,16 @@ static void tell_peek(struct batch *b, uint32_t actor, bool *told, bool want)
 	*told = want;
 }
 
-/* what packet sockets send says nothing true of where it goes: only the whole counts */
-static void frames_tell(struct gate *g, uint32_t actor, enum verdict whole, uint8_t classes)
+/* for hooks that cannot know where something goes: only the whole counts */
+static void whole_tell(struct gate *g, uint32_t actor, enum verdict whole, uint8_t classes)
 {
-	uint32_t what = classes >> NFT_FACTORY_DHCP & 1 ? WHO_FRAMES_DHCP : 0;
+	uint32_t what = classes >> NFT_FACTORY_DHCP & 1 ? WHO_WHOLE_DHCP : 0;
 
 	if (whole == VERDICT_ALLOW)
-		what |= WHO_FRAMES_PASS;
+		what |= WHO_WHOLE_PASS;
 	else if (whole == VERDICT_DENY)
-		what |= WHO_FRAMES_REFUSE;
-	who_frames(g->parts.who, actor, what);
+		what |= WHO_WHOLE_REFUSE;
+	who_whole(g->parts.who, actor, what);
 }
 
 void actor_tell(struct gate *g, const struct program *p, struct batch *b)
@@ -104,7 +104,7 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 		!watch && a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
 	tell_factory(g, b, a, p);
 	tell_map(b, NFT_INBOUND, p->actor, &a->in, inbound_tell(g, p, a, a->factory, b));
-	frames_tell(g, p->actor, a->whole.out.verdict, a->factory);
+	whole_tell(g, p->actor, a->whole.out.verdict, a->factory);
 	if (batch_count(b) > before)
 		a->told = g->sent + 1; /* b is the next to be sent */
 }
@@ -117,7 +117,7 @@ void everybody_tell(struct gate *g, struct batch *b)
 	bool narrows, lets = g->mode != GATE_WATCH &&
 		ruleset_lets_all(g->rules, clock_unix_ms() / 1000, &narrows);
 
-	frames_tell(g, ACTOR_SELF, lets ? VERDICT_ALLOW : VERDICT_NONE, 0);
+	whole_tell(g, ACTOR_SELF, lets ? VERDICT_ALLOW : VERDICT_NONE, 0);
 	tell_map(b, NFT_ACTOR, ACTOR_SELF, &all->out, lets ? VERDICT_ALLOW : VERDICT_NONE);
 	tell_peek(b, ACTOR_SELF, &all->peek, lets && narrows);
 	lets = g->mode != GATE_WATCH &&

@@ -288,8 +288,8 @@ static void tell_switches(struct gate *g, struct batch *b)
 		return;
 	tell_switch(b, NFT_PAUSED, gate_watches(g));
 	tell_switch(b, NFT_BLOCKED, g->mode == GATE_BLOCKED);
-	who_frames(g->parts.who, 0, gate_watches(g) ? WHO_FRAMES_PASS :
-		g->mode == GATE_BLOCKED ? WHO_FRAMES_REFUSE : 0);
+	who_whole(g->parts.who, 0, gate_watches(g) ? WHO_WHOLE_PASS :
+		g->mode == GATE_BLOCKED ? WHO_WHOLE_REFUSE : 0);
 	g->switches_told = true;
 }
 

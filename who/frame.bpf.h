@@ -59,18 +59,9 @@ static __always_inline bool of_dhcp(struct __sk_buff *skb)
 
 static __always_inline bool frame_may(struct __sk_buff *skb, __u32 number)
 {
-	__u32 zero = 0, self = WHO_SELF;
-	__u64 *all = bpf_map_lookup_elem(&frames, &zero);
-	__u64 *own = bpf_map_lookup_elem(&frames, &number);
-	__u64 *others = bpf_map_lookup_elem(&frames, &self);
+	__u64 what = whole_of(number);
 
-	if (!all || !own || !others)
-		return false;
-	if (*all)
-		return *all == WHO_FRAMES_PASS;
-	if (*own & WHO_FRAMES_PASS || (*own & WHO_FRAMES_DHCP && of_dhcp(skb)))
-		return true;
-	return !(*own & WHO_FRAMES_REFUSE) && *others & WHO_FRAMES_PASS;
+	return what & WHO_WHOLE_PASS || (what & WHO_WHOLE_DHCP && of_dhcp(skb));
 }
 
 SEC("tc")

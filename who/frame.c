@@ -173,9 +173,3 @@ void frames_unwatch(struct who *w)
 		uv_close((uv_handle_t *)&w->frames->poll, on_closed);
 	w->frames = NULL;
 }
-
-void who_frames(struct who *w, uint32_t number, uint32_t what)
-{
-	if (w && w->frames_of && number < WHO_NUMBERS)
-		atomic_store(&w->frames_of[number], what);
-}

@@ -107,7 +107,7 @@ static int pin_paths_set(struct who *w)
 		w->bpf->maps.free_numbers, w->bpf->maps.pages, w->bpf->maps.serials,
 		w->bpf->maps.quotas, w->bpf->maps.owners, w->bpf->maps.selves,
 		w->bpf->maps.records, w->bpf->maps.meta, w->bpf->maps.looks,
-		w->bpf->maps.frames };
+		w->bpf->maps.wholes };
 	char path[WHO_DIR_MAX];
 	int r = 0;
 
@@ -175,7 +175,7 @@ static int map_all(struct who *w)
 	if (r == 0)
 		r = map_shared(w->bpf->maps.records, &w->records);
 	if (r == 0)
-		r = map_shared(w->bpf->maps.frames, &w->frames_of);
+		r = map_shared(w->bpf->maps.wholes, &w->wholes);
 	return r;
 }
 
@@ -324,7 +324,7 @@ void who_close(struct who *w, bool unpin)
 		unmap(w, w->bpf->maps.serials, (void *)w->serials);
 		unmap(w, w->bpf->maps.quotas, (void *)w->quotas);
 		unmap(w, w->bpf->maps.records, w->records);
-		unmap(w, w->bpf->maps.frames, (void *)w->frames_of);
+		unmap(w, w->bpf->maps.wholes, (void *)w->wholes);
 		scupper_bpf__destroy(w->bpf);
 	}
 	if (w->scope_fd >= 0)

@@ -115,19 +115,19 @@ struct {
 	__type(value, struct who_meta);
 } meta SEC(".maps");
 
-enum { /* as in who.h: by number; WHO_SELF: of whom nothing is said; 0: all, whatever is said */
-	WHO_FRAMES_PASS = 1,
-	WHO_FRAMES_REFUSE = 2,
-	WHO_FRAMES_DHCP = 4, /* what a DHCP client sends */
+enum { /* as in who.h */
+	WHO_WHOLE_PASS = 1,
+	WHO_WHOLE_REFUSE = 2,
+	WHO_WHOLE_DHCP = 4,
 };
 
-struct { /* WHO_FRAMES_*, by number */
+struct { /* WHO_WHOLE_*, by number */
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WHO_NUMBERS);
 	__type(key, __u32);
 	__type(value, __u64);
-} frames SEC(".maps");
+} wholes SEC(".maps");
 
 struct { /* what a look at an executable found out: by user space, for user space */
 	__uint(type, BPF_MAP_TYPE_HASH);

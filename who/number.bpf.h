@@ -152,4 +152,19 @@ static __always_inline void owner_now(struct who_owner *o)
 	o->actor = found ? *found : number_new(&key, p, o);
 }
 
+/* what is said of all that a number may do: WHO_WHOLE_* */
+static __always_inline __u64 whole_of(__u32 number)
+{
+	__u32 zero = 0, self = WHO_SELF;
+	__u64 *all = bpf_map_lookup_elem(&wholes, &zero);
+	__u64 *own = bpf_map_lookup_elem(&wholes, &number);
+	__u64 *others = bpf_map_lookup_elem(&wholes, &self);
+
+	if (!all || !own || !others)
+		return 0;
+	if (*all)
+		return *all;
+	return *own & (WHO_WHOLE_PASS | WHO_WHOLE_REFUSE) ? *own : *own | *others;
+}
+
 #endif

@@ -87,7 +87,7 @@ static int page_write(struct who *w, uint32_t n, const struct who_walk *p,
 {
 	*page = (struct who_page){ .exe = p->exe, .start = p->head.start, .uid = p->head.uid,
 		.tgid = p->head.tgid, .quota = quota_take(w, p->head.uid), .path = p->path };
-	who_frames(w, n, 0);
+	who_whole(w, n, 0);
 	atomic_store(&w->serials[n], 0);
 	if (bpf_map_update_elem(map_fd(w, MAP_PAGES), &n, page, BPF_ANY) < 0)
 		return -errno;
@@ -102,6 +102,12 @@ void number_give_back(struct who *w, uint32_t n, const struct who_page *page)
 		atomic_fetch_sub(&w->quotas[(page->quota - 1) % WHO_QUOTA_BUCKETS], 1);
 	atomic_store(&w->serials[n], 0);
 	bpf_map_update_elem(map_fd(w, MAP_FREE), NULL, &n, BPF_ANY);
+}
+
+void who_whole(struct who *w, uint32_t number, uint32_t what)
+{
+	if (w && w->wholes && number < WHO_NUMBERS)
+		atomic_store(&w->wholes[number], what);
 }
 
 uint32_t number_find(const struct who *w, const struct who_exe *exe, uint32_t uid)

@@ -33,6 +33,9 @@ enum {
 	OPT_BINDTOIFINDEX = 62,
 	PACKET_LEVEL = 263,
 	OPT_QDISC_BYPASS = 20,
+	OPT_ADD_MEMBERSHIP = 35, OPT_ADD_SOURCE = 39, /* linux/in.h */
+	OPT_MCAST_JOIN = 42, OPT_MCAST_JOIN_SOURCE = 46,
+	OPT_JOIN_GROUP6 = 20, OPT_JOIN_ANYCAST = 27, /* linux/in6.h */
 	OPTLEN_PAGE = 4096,
 	DEVICE_BIT = 0x2000,
 	STAMP = 0x20,      /* in the top byte */
@@ -286,17 +289,36 @@ static __always_inline __u32 running_daemon(void)
 		task->group_leader->start_boottime);
 }
 
+/* The kernel tells the link which group it was: a word of the program's choice. */
+static __always_inline bool joins_group(int level, int name)
+{
+	if (level == IPPROTO_IP && (name == OPT_ADD_MEMBERSHIP || name == OPT_ADD_SOURCE))
+		return true;
+	if (level == IPPROTO_IPV6 && (name == OPT_JOIN_GROUP6 || name == OPT_JOIN_ANYCAST))
+		return true;
+	return (level == IPPROTO_IP || level == IPPROTO_IPV6) &&
+		(name == OPT_MCAST_JOIN || name == OPT_MCAST_JOIN_SOURCE);
+}
+
 SEC("cgroup/setsockopt")
 int on_setsockopt(struct bpf_sockopt *ctx)
 {
 	int level = ctx->level, name = ctx->optname;
 	struct bpf_sock *sk = ctx->sk;
+	struct who_owner o = {};
 	__u32 mark;
 
 	if (ctx->optlen > OPTLEN_PAGE)
 		ctx->optlen = 0; /* the kernel then takes the caller's own bytes */
 	if (level == PACKET_LEVEL && name == OPT_QDISC_BYPASS) {
 		count(WHO_MARKS_REFUSED);
+		return REFUSE;
+	}
+	if (joins_group(level, name)) {
+		owner_now(&o);
+		if (!(whole_of(o.actor) & WHO_WHOLE_REFUSE))
+			return ALLOW;
+		count(WHO_JOINS_REFUSED);
 		return REFUSE;
 	}
 	if (level != SOCKET_LEVEL)

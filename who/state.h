@@ -61,7 +61,7 @@ struct who {
 	struct { uint32_t ifindex; int fd; } wires[WHO_WIRES_MAX]; /* frame.c's links */
 	unsigned nwires;
 	int frames_error;              /* why the last one was not made */
-	_Atomic uint64_t *frames_of;   /* mapped */
+	_Atomic uint64_t *wholes;   /* mapped */
 	struct who_meta *meta;         /* mapped, shared with the kernel, until exit */
 	_Atomic uint64_t *serials;
 	_Atomic uint64_t *quotas;

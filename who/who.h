@@ -92,10 +92,11 @@ int who_record(struct who *w, const struct who_tuple *t, uint32_t actor,
 	struct process *out);
 int who_process(struct who *w, int32_t tgid, struct process *out); /* from the table, -ENOENT */
 
-/* What packet sockets of a number may send; ACTOR_SELF: those of whom nothing is said; number
- * 0: all of them, whatever else is said. Without w, and by key, there is nobody to be told. */
-enum { WHO_FRAMES_PASS = 1, WHO_FRAMES_REFUSE = 2, WHO_FRAMES_DHCP = 4 };
-void who_frames(struct who *w, uint32_t number, uint32_t what);
+/* What rules say of all that a number may do, for hooks that see no address: packet sockets,
+ * joining groups. ACTOR_SELF: for those of whom neither is said; number 0: for all, whatever is
+ * said of them. Without w, and by key, there is nobody to be told. */
+enum { WHO_WHOLE_PASS = 1, WHO_WHOLE_REFUSE = 2, WHO_WHOLE_DHCP = 4 };
+void who_whole(struct who *w, uint32_t number, uint32_t what);
 
 struct who_stats {
 	uint64_t execs, forks, exits, numbers, ring_lost, no_number, quota_refused, stamps_missing,

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What programs try in order to pass for others. docs/evasions.md has a line for each.
 
-One daemon serves them all: `may` is allowed everything; `denied` has a rule against it, and
-is the same program by another name; `part` may reach .shop.test."""
+One daemon serves them all: `may` is allowed everything; `denied` has a rule against it; `part` may reach .shop.test."""
 
 import os
 import shutil
@@ -26,6 +25,7 @@ def lab(world):
     for name in ("may", "denied", "part", "gone", "changed"):
         setattr(made, name, made.program(world.tools / "evade", name))
     allowed = [made.may, made.gone, made.changed]
+    allowed.append(made.may.with_name("ok-*"))
     made.gate = made.scupperd(rules="\n".join(f"allow {p} any" for p in allowed) +
                               f"\ndeny {made.denied} any\nallow {made.part} .shop.test\n")
     yield made
@@ -51,13 +51,15 @@ def refused_as(lab, address):
 
 
 def disguised(lab, name, addresses):
-    may, denied, new = lab.may, lab.denied, lab.may.with_name(f"new-{name}")
+    may, denied = lab.may, lab.denied
     at = " ".join(addresses)
     if name == "hard_link":
-        os.link(denied, new)
-        return f"exec {new} say {at}"
+        link = lab.may.with_name("ok-link")  # a rule for ok-* allows that
+        os.link(denied, link)
+        return f"{denied} say {at}; exec {link} say {at}"
     if name == "bind_mount":
-        return f"exec unshare -m sh -ec 'mount --bind {denied} {may}; exec {may} say {at}'"
+        other = lab.program(lab.world.tools / "evade", "other")
+        return f"exec unshare -m sh -ec 'mount --bind {other} {may}; exec {may} say {at}'"
     if name == "overlay":
         upper, work = lab.tmp / "upper", lab.tmp / "work"
         upper.mkdir()

@@ -8,6 +8,7 @@ One daemon serves them all. `may` is allowed everything; `denied` has a rule aga
 
 import json
 import pathlib
+import socket
 
 import pytest
 from lab import attempts, probe, zones
@@ -82,6 +83,19 @@ def test_groups_and_broadcast(lab):
     nothing_then(lab, attempts.GROUPS,
                  lambda: [run(lab, program, "group", *attempts.GROUPS) for program in NOT],
                  lambda: run(lab, "may", "group", *attempts.GROUPS))
+
+
+def test_joining_groups(lab):
+    """The report that the kernel sends names the group, and is no packet of the program's."""
+    groups = {a: socket.inet_pton(attempts.family(a), a) for a in ("239.7.7.7", "ff05::7:7")}
+    with lab.capture("igmp or dst host ff02::16") as wire:
+        def told():
+            return {a for a, word in groups.items() if any(word in p.payload
+                                                           for p in wire.packets())}
+        run(lab, "denied", "join", *groups)
+        assert not told()
+        run(lab, "may", "join", *groups)
+        wait_for(lambda: told() == set(groups), "reports of both groups")
 
 
 def test_mark_by_option(lab):

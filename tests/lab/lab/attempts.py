@@ -25,7 +25,7 @@ TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE = 30, 34
 IPPROTO_MPTCP, IPPROTO_RAW = 262, 255
 IP_OPTIONS, IP_HDRINCL, IPV6_HDRINCL, IPV6_RTHDR = 4, 3, 36, 57
 UDP_CORK, UDP_SEGMENT = 1, 103
-IPV6_HOPOPTS, IPV6_DSTOPTS = 54, 59
+IPV6_HOPOPTS, IPV6_DSTOPTS, MCAST_JOIN_GROUP = 54, 59, 42
 SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20
 MAGIC, STAMPED = 0x53000000, 0x73000000
 NUMBERS = 12  # more than a story has programs: marks of all of them are tried
@@ -275,6 +275,20 @@ def group(address):
         u.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
                      socket.inet_aton(local_address("10.53.0.2")))
     tried(u.sendto, TOKEN, (address, PORT))
+
+
+def join(address):
+    """Joins a group: the kernel tells the network which."""
+    u, index = udp(address), socket.if_nametoindex("near0")
+    group = socket.inet_pton(family(address), address)
+    if ":" in address:
+        tried(u.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+              group + struct.pack("@I", index))
+    else:
+        tried(u.setsockopt, socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+              group + bytes(4) + struct.pack("@i", index))
+    tried(u.setsockopt, socket.IPPROTO_IPV6 if ":" in address else socket.IPPROTO_IP,
+          MCAST_JOIN_GROUP, struct.pack("@I4x", index) + sockaddr(address, 0).ljust(128, b"\0"))
 
 
 def extension_headers(address):
