@@ -2,6 +2,7 @@
 #include "base/addr.h"
 #include "base/host.h"
 #include "base/instance.h"
+#include "base/list.h"
 #include "base/macros.h"
 #include "base/table.h"
 #include "base/text.h"
@@ -304,6 +305,37 @@ static void instances(void **state)
 	assert_int_equal(instance_actor(&third, &a), ACTOR_NONE);
 }
 
+/* every order in which four can leave */
+static void lists(void **state)
+{
+	(void)state;
+	for (unsigned order = 0; order < 4 * 3 * 2; order++) {
+		unsigned at[] = { 0, 1, 2, 3 }, rest = order;
+		struct list_node n[4];
+		struct list l = { 0 };
+
+		for (unsigned i = 0; i < 4; i++)
+			list_add(&l, &n[i]);
+		for (unsigned left = 4; left; left--) {
+			unsigned pick = rest % left, seen = 0;
+
+			rest /= left;
+			assert_ptr_equal(l.newest, &n[at[left - 1]]);
+			assert_ptr_equal(l.oldest, &n[at[0]]);
+			for (struct list_node *o = l.oldest; o; o = o->newer)
+				assert_ptr_equal(o, &n[at[seen++]]);
+			assert_int_equal(seen, left);
+			for (struct list_node *o = l.newest; o; o = o->older)
+				assert_ptr_equal(o, &n[at[--seen]]);
+			list_remove(&l, &n[at[pick]]);
+			assert_int_equal(l.n, left - 1);
+			memmove(&at[pick], &at[pick + 1], (left - 1 - pick) * sizeof(at[0]));
+		}
+		assert_null(l.newest);
+		assert_null(l.oldest);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +350,7 @@ int main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(times_are_read),
 		cmocka_unit_test(tables),
+		cmocka_unit_test(lists),
 		cmocka_unit_test(instances),
 	};
 
