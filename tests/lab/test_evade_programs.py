@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What programs try in order to pass for others. docs/evasions.md has a line for each.
 
-One daemon serves them all: `may` is allowed everything; `denied` has a rule against it; `part` may reach .shop.test."""
+One daemon serves them all: `may` is allowed everything; `denied` has a rule against it;
+`part` may reach .shop.test."""
 
 import os
 import shutil

@@ -273,6 +273,16 @@ def test_inherited_sockets(lab, program):
                           for a in addresses])
 
 
+def test_out_of_reach_what_an_approved_program_connected(lab):
+    """A connected socket and a raw one carry their maker's mark, whoever writes to them: the
+    maker's help. It is listed as the maker's."""
+    addresses = pair(59)
+    arrives(lab, addresses, lambda: [run(lab, "may", "lent", a, then=lab.denied)
+                                     for a in addresses])
+    flow = lab.gate.wait_flow(lambda f: f["address"] == addresses[0] and f["proto"] == "udp")
+    assert path_of(flow) == str(lab.may)
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_passed_sockets(lab, family):
     """Over SCM_RIGHTS: each judges by who sends, whoever made it; and by who made it again

@@ -530,6 +530,21 @@ def use_inherited(address, fds):
     talk_tcp(t, address)
 
 
+def lent(address, then):
+    """Connects, or makes a raw socket, then becomes another program that only sends."""
+    u, s = udp(address), socket.socket(family(address), socket.SOCK_RAW, icmp_of(address))
+    u.connect((address, PORT))
+    for lent_one in (u, s):
+        os.set_inheritable(lent_one.fileno(), True)
+    os.execv(then, [then, __file__, "use_lent", address, f"fds={u.fileno()},{s.fileno()}"])
+
+
+def use_lent(address, fds):
+    u, s = (socket.socket(fileno=int(n)) for n in fds.split(","))
+    tried(u.send, TOKEN)
+    tried(s.sendto, echo_request(address), (address, 0))
+
+
 def give(address, path):
     """Hands sockets that it made and used at home to whoever connects."""
     server = socket.socket(socket.AF_UNIX)
