@@ -45,7 +45,8 @@ function Goes({ r }: { r: Flow | Query }) {
 			{r.cached && ' (from the cache)'}{r.cname && <>; led to <code>{safe(r.cname)}</code></>}</Fact>;
 	return <>
 		<Fact name={r.direction === 'in' ? 'From' : 'To'}><code>{safe(r.address) || '–'}
-			{r.port ? `:${r.port}` : ''}/{safe(r.proto)}</code></Fact>
+			{r.port && r.direction !== 'in' ? `:${r.port}` : ''}/{safe(r.proto)}</code>
+			{r.direction === 'in' && r.port && <>, to port <code>{r.port}</code></>}</Fact>
 		{r.country && <Fact name="Likely in"><button class="link"
 			onClick={() => { countryOnly.value = r.country!; }}>{flag(r.country)} {country(r.country)}
 			</button></Fact>}

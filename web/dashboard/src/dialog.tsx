@@ -18,6 +18,8 @@ function targetOf(n: Node): Target {
 	const domain = domainOf(r);
 	if (n.kind === 'domain')
 		return { ...t, name: domain, domain };
+	if ('direction' in r && r.direction === 'in') // judged by its address alone
+		return { ...t, address: r.address, inbound: true };
 	return { ...t, name: r.name, domain, address: 'address' in r ? r.address : null };
 }
 

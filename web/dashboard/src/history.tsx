@@ -66,8 +66,8 @@ function Line({ r }: { r: Kept }) {
 			: 'unknown program'}</td>
 		<td class="text">{r.name ? <button class="link" onClick={() => only({ name: r.name! })}>
 			{safe(r.name)}</button> : '–'}{uni && <span class="also"> {uni}</span>}</td>
-		<td>{r.kind === 'query' ? `asked ${safe(r.type)}` : <code>{safe(r.address) || '–'}{
-			r.port ? `:${r.port}` : ''}/{safe(r.proto)}</code>}</td>
+		<td>{r.kind === 'query' ? `asked ${safe(r.type)}` : <>{r.direction === 'in' && 'from '}
+			<code>{safe(r.address) || '–'}{r.port ? `:${r.port}` : ''}/{safe(r.proto)}</code></>}</td>
 		<td>{r.country && <span title={`likely in ${country(r.country)}`}><span aria-hidden="true">{
 			flag(r.country)}</span> {safe(r.country)}</span>}</td>
 		<td><VerdictMark v={r.verdict} /></td>

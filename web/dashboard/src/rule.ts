@@ -2,7 +2,7 @@
 // The text of a rule made by click (scupper-rules(5)).
 export type Width = 'host' | 'domain' | 'registrable' | 'any';
 export interface Target { path: string | null; uid: number | null; name: string | null;
-	address: string | null; domain: string | null }
+	address: string | null; domain: string | null; inbound?: boolean }
 export interface Choice { action: 'allow' | 'deny'; width: Width; life: string; who: 'user' | 'everyone' }
 
 export function quoted(s: string): string {
@@ -32,5 +32,5 @@ export function ruleText(t: Target, c: Choice): string {
 	const who = t.path === null ? 'unknown'
 		: quoted(t.path) + (c.who === 'user' && t.uid !== null ? `+uid:${t.uid}` : '');
 	const life = c.life === 'forever' ? '' : ` for ${c.life}`;
-	return `${c.action} ${who} ${what(t, c.width) ?? 'any'}${life}`;
+	return `${c.action} ${who} ${what(t, c.width) ?? 'any'}${t.inbound ? ' in' : ''}${life}`;
 }

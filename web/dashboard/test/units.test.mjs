@@ -53,7 +53,9 @@ test('the text of a rule', () => {
 		[rule({ who: 'user' }), 'deny /usr/bin/curl+uid:1000 a.cdn.example.org'],
 		[rule({}, { path: '/opt/My "App"/a\\b' }), 'deny "/opt/My \\"App\\"/a\\\\b" a.cdn.example.org'],
 		[rule({}, { path: null }), 'deny unknown a.cdn.example.org'],
-		[rule({}, { name: null }), 'deny /usr/bin/curl 192.0.2.1']])
+		[rule({}, { name: null }), 'deny /usr/bin/curl 192.0.2.1'],
+		[rule({ life: '1h' }, { name: null, inbound: true }),
+			'deny /usr/bin/curl 192.0.2.1 in for 1h']])
 		assert.equal(text, want);
 	assert.equal(m.parent('www.example.org', 'example.org'), null);
 });
