@@ -147,6 +147,7 @@ void gate_actor_new(void *gate, const struct program *p)
 	if (!g->rules)
 		return; /* the first gate_rules_set goes over everybody */
 	actor_tell(g, p, b);
+	inbound_review_of(g, p->actor, b);
 	batch_send(b, actor_told, &g->actors[p->actor & ACTOR_MASK]);
 }
 

@@ -242,11 +242,32 @@ void inbound_decide(struct gate *g, const struct flow *f, bool pass)
 	batch_send(b, NULL, NULL);
 }
 
+static bool is_answer(const struct gate *g, uint32_t actor, uint8_t proto, uint16_t sport,
+	uint16_t dport)
+{
+	uint8_t classes = g->actors[actor & ACTOR_MASK].factory;
+
+	if (proto != IPPROTO_UDP)
+		return false;
+	if (dport == MDNS)
+		return classes >> NFT_FACTORY_MDNS & 1;
+	return ((dport == DHCP4 && sport == DHCP4 - 1) ||
+		       (dport == DHCP6 && sport == DHCP6 + 1)) &&
+	       classes >> NFT_FACTORY_DHCP & 1;
+}
+
+bool inbound_answer(const struct gate *g, const struct ct_flow *c)
+{
+	return is_answer(g, c->actor, c->proto, c->sport, c->dport);
+}
+
 bool inbound_met(struct gate *g, const struct flow *f, uint16_t sport)
 {
 	struct actor_state *a = &g->actors[f->actor & ACTOR_MASK];
 	bool pass = f->verdict == VERDICT_ALLOW;
 
+	if (!pass && is_answer(g, f->actor, f->proto, sport, f->port))
+		return false; /* it was early: the kernel has the factory rule now */
 	if (!settled(a, f->proto, f->port))
 		inbound_decide(g, f, pass);
 	if (!pass)
@@ -267,21 +288,16 @@ bool inbound_again(struct gate *g, const struct flow *f, uint16_t sport)
 	return true;
 }
 
-bool inbound_answer(const struct gate *g, const struct ct_flow *c)
-{
-	uint8_t classes = g->actors[c->actor & ACTOR_MASK].factory;
+struct reviewing {
+	struct gate *g;
+	struct batch *b;
+	int64_t now_ms;
+};
 
-	if (c->proto != IPPROTO_UDP)
-		return false;
-	if (c->dport == MDNS)
-		return classes >> NFT_FACTORY_MDNS & 1;
-	return ((c->dport == DHCP4 && c->sport == DHCP4 - 1) ||
-		       (c->dport == DHCP6 && c->sport == DHCP6 + 1)) &&
-	       classes >> NFT_FACTORY_DHCP & 1;
-}
-
-void inbound_review(struct gate *g, struct grant *gr, struct batch *b, int64_t now_ms)
+static void review_one(void *ctx, struct grant *gr)
 {
+	const struct reviewing *v = ctx;
+	struct gate *g = v->g;
 	struct program mild;
 	const struct program *p = key_unnamed(g, who_actor(g->parts.who, gr->actor), &mild);
 	struct target to = { .addr = &gr->addr, .dir = FLOW_IN };
@@ -289,11 +305,11 @@ void inbound_review(struct gate *g, struct grant *gr, struct batch *b, int64_t n
 	struct geo_tag tag;
 
 	if (g->mode == GATE_WATCH) {
-		batch_take_grant(b, g, gr);
+		batch_take_grant(v->b, g, gr);
 		gr->in_kernel = false;
-		gr->expires_ms = MIN(gr->expires_ms, now_ms);
+		gr->expires_ms = MIN(gr->expires_ms, v->now_ms);
 	}
-	if (gate_watches(g) || gr->expires_ms <= now_ms)
+	if (gate_watches(g) || gr->expires_ms <= v->now_ms)
 		return;
 	to.geo = gate_where(g, &gr->addr, &tag);
 	for (unsigned i = 0; i < gr->shape.n; i++) {
@@ -306,7 +322,22 @@ void inbound_review(struct gate *g, struct grant *gr, struct batch *b, int64_t n
 	}
 	if (grant_same_shape(&gr->shape, &is))
 		return;
-	batch_take_grant(b, g, gr);
+	batch_take_grant(v->b, g, gr);
 	gr->shape = is;
-	batch_put_grant(b, g, gr, now_ms);
+	batch_put_grant(v->b, g, gr, v->now_ms);
+}
+
+void inbound_review(struct gate *g, struct batch *b)
+{
+	struct reviewing v = { g, b, clock_boot_ms() };
+
+	grant_each(g->peers, review_one, &v);
+}
+
+/* a knock may have been judged before it was known whose door it was */
+void inbound_review_of(struct gate *g, uint32_t actor, struct batch *b)
+{
+	struct reviewing v = { g, b, clock_boot_ms() };
+
+	grant_each_of(g->peers, actor, review_one, &v);
 }

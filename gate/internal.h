@@ -139,14 +139,15 @@ void inbound_forget(struct batch *b, uint32_t actor, struct actor_state *a);
 /* found in the kernel by a new core */
 void inbound_told(struct actor_state *a, const struct nft_element *el);
 void inbound_element(uint32_t actor, const struct in_port *e, struct nft_element *out);
-/* a judged contact that the kernel held: opened or shut; true: it was denied */
+/* a judged contact that the kernel held: opened or shut; true: it is told as denied */
 bool inbound_met(struct gate *g, const struct flow *f, uint16_t sport);
 /* is this refusal only the next try of what was held and told of? */
 bool inbound_again(struct gate *g, const struct flow *f, uint16_t sport);
 void inbound_decide(struct gate *g, const struct flow *f, bool pass); /* of this one peer */
 /* is it let in by the table's factory rules, as an answer to a broadcast or a group? */
 bool inbound_answer(const struct gate *g, const struct ct_flow *c);
-void inbound_review(struct gate *g, struct grant *gr, struct batch *b, int64_t now_ms);
+void inbound_review(struct gate *g, struct batch *b);
+void inbound_review_of(struct gate *g, uint32_t actor, struct batch *b); /* it is known now */
 
 /* everything is judged, nothing refused */
 static inline bool gate_watches(const struct gate *g)

@@ -113,13 +113,6 @@ static void review_grant(void *ctx, struct grant *gr)
 		batch_put_grant(v->b, g, gr, v->now_ms);
 }
 
-static void review_peer(void *ctx, struct grant *gr)
-{
-	struct review *v = ctx;
-
-	inbound_review(v->g, gr, v->b, v->now_ms);
-}
-
 /* does anything still cover this live flow? */
 static bool covered(struct review *v, const struct ct_flow *f)
 {
@@ -313,7 +306,7 @@ void review(struct gate *g)
 	everybody_tell(g, v->b);
 	grant_each(g->book, review_grant, v);
 	refusal_review(g, v->b);
-	grant_each(g->peers, review_peer, v);
+	inbound_review(g, v->b);
 	batch_send(v->b, taken, v);
 	proxy_review(g->proxy);
 }

@@ -53,6 +53,7 @@ static void ask(const struct ruleset *rs)
 		d.verdict == VERDICT_ASK);
 	ruleset_ports(rs, &p, &to, 1, &ports);
 	ruleset_whole(rs, &p, 1, &w);
+	ruleset_inbound(rs, &p, 1, &ports);
 	p.known = false;
 	ruleset_explain(rs, &p, &to, 1, &t);
 }

@@ -4,6 +4,8 @@
 Each refusal is beside its control: the same client reaches the same place where the rule
 lets it, or a server of no guarded program."""
 
+import shutil
+
 import pytest
 from lab import geodata, zones
 from lab.capture import SYN
@@ -259,6 +261,27 @@ def test_others_and_this_machine_are_not_concerned(lab, served):
     held = lab.outside.start(lab.talk, "hold-tcp", zones.NEAR4, "4008")
     assert not held.wait().ok  # nobody listens there
     outside.stop()
+
+
+def test_answers_to_a_group_come_in(lab):
+    """default-in=deny does not cut off who asks a group by a factory rule."""
+    tools = lab.tmp / "sbin"
+    tools.mkdir()
+    shutil.copy2(lab.talk, tools / "avahi-daemon")
+    shutil.copy2(lab.talk, tools / "other")
+    view, over = lab.world.daemon, f"lowerdir={tools}:/usr/sbin"
+    if not view.run("mount", "-t", "overlay", "overlay", "-o", over, "/usr/sbin").ok:
+        pytest.skip("no overlay filesystem here")
+    try:
+        gate = lab.scupperd(default_in="deny")
+        for name, comes in ("avahi-daemon", True), ("other", False):
+            server = gate.start(f"/usr/sbin/{name}", "serve-udp", zones.NEAR4, "5353")
+            server.wait_out("ready")
+            said = lab.world.holders.run(lab.talk, "udp-again", zones.NEAR4, "5353", "x")
+            assert said.ok == comes, said
+            server.stop()
+    finally:
+        assert view.run("umount", "/usr/sbin").ok
 
 
 def test_learned_rules_let_the_same_peers_in(lab):

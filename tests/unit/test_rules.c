@@ -740,6 +740,37 @@ static void lets_all(void **state)
 	}
 }
 
+static void lets_all_in(void **state)
+{
+	static const struct {
+		const char *why, *rules;
+		enum verdict fallback_in;
+		bool want;
+	} cases[] = {
+		{ "nothing", "", ALLOW, true },
+		{ "nothing, deny", "", DENY, false },
+		{ "outbound names and addresses", "deny any .org\ndeny any 1.1.1.1:80", ALLOW,
+			true },
+		{ "who may not go out at all lets nobody in", "deny /x any", ALLOW, false },
+		{ "an address", "deny any 10.0.0.1 in", ALLOW, false },
+		{ "a port, both ways", "deny any any:22 both", ALLOW, false },
+		{ "asked", "ask any any:22 in", ALLOW, false },
+		{ "allowed", "allow any any:22 in", ALLOW, true },
+		{ "expired", "deny any any in for 5s", ALLOW, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct ruleset *rs = rules_of(cases[i].rules, ALLOW, cases[i].fallback_in);
+
+		print_message("%s\n", cases[i].why);
+		assert_int_equal(ruleset_add_factory(rs), 0);
+		assert_int_equal(ruleset_ready(rs), 0);
+		assert_int_equal(ruleset_lets_all_in(rs, NOW), cases[i].want);
+		ruleset_free(rs);
+	}
+}
+
 static void stretches_text(const struct port_verdicts *v, char *out, size_t max)
 {
 	int n = snprintf(out, max, "%s", verdict_text(v->rest.verdict));
@@ -1003,6 +1034,7 @@ int main(void)
 		cmocka_unit_test(ports_cut),
 		cmocka_unit_test(whole),
 		cmocka_unit_test(lets_all),
+		cmocka_unit_test(lets_all_in),
 		cmocka_unit_test(inbound_of_every_peer),
 		cmocka_unit_test(inbound_of_too_many),
 		cmocka_unit_test(inbound_of_the_denied),
