@@ -447,6 +447,7 @@ int meet_open(struct gate *g, struct meets *meets, int fd, const struct sockaddr
 	if (r < 0)
 		return r;
 	m->g = g;
+	m->state = MEET_PEEK;
 	m->came_ms = clock_boot_ms();
 	m->deadline_ms = m->came_ms + g->conf.peek_ms;
 	r = meet_who(m, fd, peer);

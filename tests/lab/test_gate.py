@@ -83,6 +83,15 @@ def test_a_server_that_speaks_first_is_decided_by_address(lab):
         assert len(wire.packets()) == before
 
 
+def test_who_speaks_at_once_is_not_kept_waiting(lab):
+    """Twelve connections one after another: none waits for the end of anything."""
+    gate = lab.scupperd(default="allow", rules="deny any .ads.example", peek="10s")
+    urls = [f"http://{zones.address4(220 + n)}/" for n in range(12)]
+    done = gate.run("curl", "-sSm20", *urls)
+    assert done.ok and done.out == 12 * "hello\n", done
+    assert done.seconds < 20, "two seconds each"
+
+
 # by a name that is claimed
 
 
