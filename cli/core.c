@@ -220,6 +220,7 @@ static void on_rebuild(uv_timer_t *t)
 	}
 	free(els);
 	gate_table_back(c->gate, c->nft);
+	tunnels_table(c->tunnels, c->nft);
 }
 
 /* told from within the writer that is to be closed: not now, but next */
@@ -384,6 +385,8 @@ static int open_kernel(struct core *c)
 		r = nft_dump(c->nft, &els, &n);
 	if (r == 0)
 		gate_restore(c->gate, els, n);
+	if (r == 0 && !c->held->basic)
+		r = tunnels_open(&c->loop, c->nft, els, n, &c->tunnels);
 	if (r == 0 && c->held->basic)
 		on_look(c);
 	free(els);
@@ -578,6 +581,7 @@ static void close_all(struct core *c)
 	serve_close(c->serve);
 	c->serve = NULL;
 	nflog_close(c->nflog);
+	tunnels_close(c->tunnels);
 	ct_close(c->ct);
 	if (c->held->who)
 		who_stop(c->held->who);

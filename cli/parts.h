@@ -15,6 +15,7 @@
 #include "nft/ct.h"
 #include "nft/nflog.h"
 #include "nft/nft.h"
+#include "nft/tunnel.h"
 #include "resolver/listen.h"
 #include "resolver/resolver.h"
 #include "who/basic.h"
@@ -42,6 +43,7 @@ struct core {
 	struct nft *nft;
 	struct ct *ct;
 	struct nflog *nflog;
+	struct tunnels *tunnels;
 	struct gate *gate;
 	struct listener *listeners[LISTENERS_MAX];
 	unsigned nlisteners;

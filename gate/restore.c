@@ -67,6 +67,8 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 		case NFT_NUMBER: /* who/ knows them */
 		case NFT_PAUSED: /* whoever opened the gate says its mode */
 		case NFT_BLOCKED:
+		case NFT_TUNNEL: /* tunnels.h's */
+		case NFT_TUNNEL_FROM:
 			break;
 		default:
 			restore_grant(g, b, el, now_ms);

@@ -133,6 +133,12 @@ int ask_ack(struct ask *a, struct nlmsghdr *request)
 	return ask_get(a, request, NULL, NULL);
 }
 
+int ask_one(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx)
+{
+	request->nlmsg_flags |= NLM_F_ACK;
+	return ask(a, request, each, ctx);
+}
+
 int ask_dump(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx)
 {
 	request->nlmsg_flags |= NLM_F_DUMP;

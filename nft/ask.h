@@ -29,6 +29,8 @@ void ask_close(struct ask *a);          /* a zeroed one is fine */
 int ask_ack(struct ask *a, struct nlmsghdr *request);
 /* likewise; each gets what comes before it */
 int ask_get(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx);
+/* Sends a request that is no dump; each gets what comes before the acknowledgement. */
+int ask_one(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx);
 /* Sends a dump request; each gets every message of the answer, and -errno from it ends the
  * dump (then close a). It may use another struct ask meanwhile, not this one. */
 int ask_dump(struct ask *a, struct nlmsghdr *request, ask_message each, void *ctx);

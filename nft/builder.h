@@ -60,6 +60,8 @@ void if_sock_device(struct builder *b); /* MARK_DEVICE_BIT */
 /* packet's mark */
 void if_mark_zero(struct builder *b);
 void if_mark_ours(struct builder *b); /* stamped or not */
+void if_mark_stamped(struct builder *b); /* it has been through our postrouting */
+void if_mark_not_ours(struct builder *b);
 void do_stamp_from_sock(struct builder *b);
 void do_stamp_from_ct(struct builder *b);
 /* conntrack */
@@ -69,6 +71,7 @@ void if_ct_status(struct builder *b, uint32_t mask, uint32_t value);
 void if_ct_invalid(struct builder *b);
 void if_ct_new(struct builder *b); /* the flow's very first packet, not yet confirmed */
 void if_ct_related(struct builder *b); /* an error about a flow's packet; an expected flow */
+void if_zone_none(struct builder *b); /* conntrack has it, in no actor's zone */
 void if_ct_original(struct builder *b);
 void if_ct_reply(struct builder *b);
 void do_ct_mark_actor(struct builder *b); /* ct mark := actor */

@@ -93,6 +93,28 @@ void if_mark_ours(struct builder *b)
 	equal32(b, b->mark);
 }
 
+void if_mark_stamped(struct builder *b)
+{
+	load_meta(b, NFT_META_MARK, R0);
+	load_bits32(b, R0, 0xff000000, 0);
+	equal32(b, b->mark | MARK_STAMP_BIT);
+}
+
+void if_mark_not_ours(struct builder *b)
+{
+	load_meta(b, NFT_META_MARK, R0);
+	load_bits32(b, R0, 0xff000000 & ~(uint32_t)MARK_STAMP_BIT, 0);
+	compare(b, NFT_CMP_NEQ, &b->mark, sizeof(b->mark));
+}
+
+void if_zone_none(struct builder *b)
+{
+	const uint16_t none = 0;
+
+	load_ct(b, NFT_CT_ZONE, R0);
+	compare(b, NFT_CMP_EQ, &none, sizeof(none));
+}
+
 void if_ct_ours(struct builder *b)
 {
 	load_ct(b, NFT_CT_MARK, R0);
@@ -337,6 +359,13 @@ static void lookup(struct builder *b, enum set_id id, bool inverted)
 		expr_set32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
 }
 
+/* whoever's socket it is, if it is ours: the magic with our own number */
+static void load_self(struct builder *b)
+{
+	load_sock(b);
+	load_bits32(b, R0, 0xff000000, ACTOR_SELF);
+}
+
 /* the same order as set_key() */
 enum port_key { PORT_OF_PACKET, PORT_ANY };
 
@@ -350,7 +379,10 @@ static void load_key(struct builder *b, enum set_id id, enum port_key port)
 		if_v4(b);
 	else if (d->family == 6)
 		if_v6(b);
-	load_actor(b);
+	if (set_is_tunnel(id))
+		load_self(b);
+	else
+		load_actor(b);
 	if (d->family) {
 		uint32_t len = d->family == 4 ? 4 : 16;
 
@@ -363,7 +395,8 @@ static void load_key(struct builder *b, enum set_id id, enum port_key port)
 		if (port == PORT_ANY)
 			load_value(b, reg + 1, &every, sizeof(every));
 		else
-			load_bytes(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, reg + 1);
+			load_bytes(b, NFT_PAYLOAD_TRANSPORT_HEADER,
+				id == SET_TUNNEL_FROM ? 0 : 2, 2, reg + 1);
 	}
 }
 
@@ -385,11 +418,9 @@ void if_not_in_set(struct builder *b, enum set_id id)
 	lookup(b, id, true);
 }
 
-/* whoever's socket it is: the switch's one key is the magic with our own number */
 void if_on(struct builder *b, enum set_id id)
 {
-	load_sock(b);
-	load_bits32(b, R0, 0xff000000, ACTOR_SELF);
+	load_self(b);
 	lookup(b, id, false);
 }
 

@@ -29,7 +29,7 @@ enum {
 #define MARK_ADDR(t) KEY2(TYPE_MARK, t)
 #define MARK_ADDR_SVC(t) KEY4(TYPE_MARK, t, TYPE_PROTO, TYPE_SERVICE)
 
-enum { ADDRESSES_MAX = 65536, ACTORS_MAX = 8192 };
+enum { ADDRESSES_MAX = 65536, ACTORS_MAX = 8192, TUNNELS_MAX = 2048 };
 
 #define ADDRESS_SETS(id, set, text) \
 	[id##4] = { text "4", set, 4, false, true, false, false, 0, ADDRESSES_MAX, \
@@ -54,6 +54,9 @@ enum { ADDRESSES_MAX = 65536, ACTORS_MAX = 8192 };
 #define ACTOR_SET(set, text, yes) \
 	{ text, set, 0, false, false, yes, false, 0, ACTORS_MAX, TYPE_MARK, 4 }
 #define SWITCH(set, text) { text, set, 0, false, false, false, false, 0, 1, TYPE_MARK, 4 }
+#define TUNNEL_SET(set, text, af, type, len) \
+	{ .name = text, .what = set, .family = af, .service = true, .size = TUNNELS_MAX, \
+		.key_type = type, .key_len = len }
 
 const struct set_def set_defs[SET_COUNT] = {
 	ADDRESS_SETS(SET_PASS, NFT_PASS, "pass"),
@@ -78,6 +81,10 @@ const struct set_def set_defs[SET_COUNT] = {
 		NFT_SET_MAP | NFT_SET_EVAL, ACTORS_MAX, KEY2(TYPE_CGROUP, TYPE_UID), 12 },
 	[SET_PAUSED] = SWITCH(NFT_PAUSED, "paused"),
 	[SET_BLOCKED] = SWITCH(NFT_BLOCKED, "blocked"),
+	[SET_TUNNEL4_SVC] = TUNNEL_SET(NFT_TUNNEL, "tunnel4", 4, MARK_ADDR_SVC(TYPE_IPADDR), 16),
+	[SET_TUNNEL6_SVC] = TUNNEL_SET(NFT_TUNNEL, "tunnel6", 6, MARK_ADDR_SVC(TYPE_IP6ADDR), 28),
+	[SET_TUNNEL_FROM] = TUNNEL_SET(NFT_TUNNEL_FROM, "tunnel_from", 0,
+		KEY3(TYPE_MARK, TYPE_PROTO, TYPE_SERVICE), 12),
 	[SET_PAIRS] = { "pairs", 0, 0, false, false, false, false, 0, ACTORS_MAX,
 		KEY2(TYPE_MARK, TYPE_MARK), 8 },
 	[SET_KIN] = { "kin", 0, 0, false, false, false, false, NFT_SET_EVAL, ACTORS_MAX,
@@ -92,6 +99,18 @@ const struct set_def set_defs[SET_COUNT] = {
 		TYPE_MARK, 4 },
 };
 
+bool set_is_tunnel(enum set_id id)
+{
+	return id >= SET_TUNNEL4_SVC && id <= SET_TUNNEL_FROM;
+}
+
+/* nobody's own: the key has our number in the actor's place */
+static bool for_all(enum nft_set set)
+{
+	return set == NFT_PAUSED || set == NFT_BLOCKED || set == NFT_TUNNEL ||
+	       set == NFT_TUNNEL_FROM;
+}
+
 static bool element_ok(const struct nft_element *el, const struct set_def *d)
 {
 	if (el->actor == ACTOR_NONE || el->actor > ACTOR_MASK)
@@ -100,7 +119,7 @@ static bool element_ok(const struct nft_element *el, const struct set_def *d)
 		return false; /* a grant without an end would outlive its answer */
 	if (d->service && el->proto == 0)
 		return false;
-	if ((el->set == NFT_PAUSED || el->set == NFT_BLOCKED) && el->actor != ACTOR_SELF)
+	if (for_all(el->set) && el->actor != ACTOR_SELF)
 		return false;
 	return el->set != NFT_FACTORY || el->factory != 0;
 }

@@ -26,7 +26,7 @@ enum set_id {
 	SET_IN_PORT_PASS, SET_IN_PORT_REFUSE, SET_IN_PORT_MEET,
 	SET_IN_PASS4, SET_IN_PASS6, SET_IN_REFUSE4, SET_IN_REFUSE6,
 	SET_ACTOR_PEEK, SET_LOCAL_NO, SET_FACTORY, SET_EXEMPT_DNS, SET_NUMBERS, SET_PAUSED,
-	SET_BLOCKED,
+	SET_BLOCKED, SET_TUNNEL4_SVC, SET_TUNNEL6_SVC, SET_TUNNEL_FROM,
 	SET_ELEMENTS, /* up to here hold struct nft_element */
 	SET_PAIRS = SET_ELEMENTS,
 	SET_KIN,      /* basic mode: cgroup . actor of it, by the packets themselves */
@@ -53,6 +53,7 @@ struct set_def {
 
 extern const struct set_def set_defs[SET_COUNT];
 
+bool set_is_tunnel(enum set_id id);
 /* the set an element belongs to; -EINVAL: no such element can be */
 int set_of(const struct nft_element *el, enum set_id *out);
 /* the other half of a map, or -1 */

@@ -104,6 +104,39 @@ static struct addr listener(const struct builder *b, uint8_t family)
 	return instance_listener(b->conf->instance, family);
 }
 
+/* A tunnel's outer packet is still that of the program's socket, and would be judged again.
+ * It is known by its destination and by the stamp from its inner packet's way through here,
+ * which no program can put there without CAP_NET_RAW; WireGuard, which clears the mark, by
+ * its source port, which is the kernel's own. */
+static void to_tunnel(struct builder *b)
+{
+	RULE(b, if_sock_ours(b), if_mark_stamped(b), do_jump(b, "tunnel"));
+	RULE(b, if_sock_ours(b), if_mark_not_ours(b), do_jump(b, "tunnel_from"));
+}
+
+/* Further on other tables may have written the mark: but it is in no actor's zone. (In a zone
+ * its source port might have to be another.) */
+static void to_tunnel_by_zone(struct builder *b)
+{
+	RULE(b, if_sock_ours(b), if_zone_none(b), do_jump(b, "tunnel"));
+	RULE(b, if_sock_ours(b), if_zone_none(b), do_jump(b, "tunnel_from"));
+}
+
+static void chains_tunnel(struct builder *b)
+{
+	static const enum set_id to[] = { SET_TUNNEL4_SVC, SET_TUNNEL6_SVC };
+
+	chain_at(b, "tunnel");
+	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+		RULE(b, if_in_set(b, to[i]), do_stamp_from_sock(b), do_accept(b));
+		RULE(b, if_in_set_any_port(b, to[i]), do_stamp_from_sock(b), do_accept(b));
+	}
+	RULE(b, do_goto(b, "tunnel_from"));
+	chain_at(b, "tunnel_from");
+	RULE(b, if_proto(b, IPPROTO_UDP), if_in_set(b, SET_TUNNEL_FROM), do_stamp_from_sock(b),
+		do_accept(b));
+}
+
 /* Each actor its own zone. The first that sets a zone wins: the socket's mark is the true
  * one, the packet's counts for what the kernel sends in a program's name. */
 static void chain_raw(struct builder *b)
@@ -119,6 +152,8 @@ static void chain_raw(struct builder *b)
 		RULE(b, if_to_text(b, "::1", 128), if_proto(b, IPPROTO_TCP),
 			if_to_port(b, port), do_accept(b));
 	}
+	if (!b->conf->basic)
+		to_tunnel(b);
 	RULE(b, if_sock_ours(b), do_zone_from_sock(b));
 	RULE(b, if_mark_ours(b), do_zone_from_mark(b));
 }
@@ -148,6 +183,8 @@ static void chain_nat(struct builder *b)
 	chain_at(b, "nat_out");
 	if (b->conf->basic)
 		RULE(b, do_number(b));
+	else
+		to_tunnel_by_zone(b);
 	RULE(b, if_sock_ours(b), do_jump(b, "nat_ours"));
 	chain_at(b, "nat_ours");
 	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
@@ -252,13 +289,20 @@ static void guard_to(struct builder *b, uint8_t family)
 	RULE(b, if_to(b, &at, addr_bits(&at)), do_goto(b, "no_listener"));
 }
 
+static void out_stamp(struct builder *b)
+{
+	to_tunnel(b); /* another table's notrack may leave it without a zone */
+	to_tunnel_by_zone(b);
+	RULE(b, if_sock_ours(b), do_stamp_from_sock(b));
+}
+
 static void chain_out(struct builder *b)
 {
 	chain_at(b, "out");
 	if (b->conf->basic)
 		RULE(b, do_number(b)); /* no hook looks for a stamp, and the mark is ours */
 	else
-		RULE(b, if_sock_ours(b), do_stamp_from_sock(b));
+		out_stamp(b);
 	guard_from(b, 4);
 	guard_from(b, 6);
 	guard_kernel_errors(b);
@@ -359,7 +403,6 @@ static void chain_ours(struct builder *b)
 	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_goto(b, "no_actor"));
 	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_goto(b, "admit"));
 	RULE(b, if_on(b, SET_ACTOR_PASS), do_goto(b, "admit"));
-	/* endpoints of kernel tunnels pass here: the inner packet has been judged */
 	ours_sets(b, SET_PASS4, go_admit);
 	RULE(b, do_jump(b, "factory"));
 	if (b->conf->gate_port)
@@ -649,7 +692,7 @@ static void chains_make(struct builder *b)
 		{ "post", { "filter", NF_INET_POST_ROUTING, LAST } },
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
 	};
-	static const char *const plain[] = { "nat_ours", "nat_sink", "nat_gate", "nat_peek",
+	static const char *const plain[] = { "tunnel", "tunnel_from", "nat_ours", "nat_sink", "nat_gate", "nat_peek",
 		"nat_met", "ours", "held", "sunk", "self", "mine", "admit", "factory", "no",
 		"say_no", "back", "in_listener", "in_ours", "in_peer",
 		"in_admit", "blocked",
@@ -724,6 +767,8 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	if (conf->basic)
 		number_rules(b);
 	chain_raw(b);
+	if (!conf->basic)
+		chains_tunnel(b);
 	chain_nat(b);
 	if (conf->gate_port) {
 		chain_nat_sink(b);
