@@ -4,23 +4,27 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* used is written last and taken away first */
-struct line {
-	uint64_t used, start;
-	struct flow f;
+/* used is written last and taken away first; apart from the lines, as memory that was never
+ * looked at costs none */
+struct kept {
+	uint8_t used[LEDGER_MAX];
+	struct line {
+		uint64_t start;
+		struct flow f;
+	} lines[LEDGER_MAX];
 };
 
-_Static_assert(LEDGER_MAX * sizeof(struct line) <= LEDGER_SIZE, "the ledger has room");
+_Static_assert(sizeof(struct kept) <= LEDGER_SIZE, "the ledger has room");
 
 struct ledger {
-	struct line *lines; /* LEDGER_MAX, or NULL */
+	struct kept *kept; /* or NULL */
 	unsigned nfree;
 	uint16_t free[LEDGER_MAX];
 };
 
-static void use(struct line *line, bool used)
+static void use(struct ledger *l, int place, bool used)
 {
-	__atomic_store_n(&line->used, used, __ATOMIC_RELEASE);
+	__atomic_store_n(&l->kept->used[place], used, __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* nothing moves before or behind it */
 }
 
@@ -30,7 +34,7 @@ int ledger_new(void *memory, struct ledger **out)
 
 	if (!l)
 		return -ENOMEM;
-	l->lines = memory;
+	l->kept = memory;
 	while (memory && l->nfree < LEDGER_MAX) {
 		l->free[l->nfree] = (uint16_t)(LEDGER_MAX - 1 - l->nfree);
 		l->nfree++;
@@ -47,13 +51,11 @@ void ledger_free(struct ledger *l)
 void ledger_take_over(struct ledger *l,
 	void (*each)(void *ctx, const struct flow *f, uint64_t start), void *ctx)
 {
-	for (unsigned i = 0; l->lines && i < LEDGER_MAX; i++) {
-		struct line *line = &l->lines[i];
-
-		if (line->used == 1)
-			each(ctx, &line->f, line->start);
-		if (line->used)
-			use(line, false);
+	for (int i = 0; l->kept && i < LEDGER_MAX; i++) {
+		if (l->kept->used[i] == 1)
+			each(ctx, &l->kept->lines[i].f, l->kept->lines[i].start);
+		if (l->kept->used[i])
+			use(l, i, false);
 	}
 }
 
@@ -65,16 +67,16 @@ int ledger_put(struct ledger *l, const struct flow *f, uint64_t start)
 	if (l->nfree == 0)
 		return LEDGER_NONE;
 	place = l->free[--l->nfree];
-	line = &l->lines[place];
+	line = &l->kept->lines[place];
 	line->f = *f;
 	line->start = start;
-	use(line, true);
+	use(l, place, true);
 	return place;
 }
 
 void ledger_count(struct ledger *l, int place, const struct flow *f)
 {
-	struct flow *to = place == LEDGER_NONE ? NULL : &l->lines[place].f;
+	struct flow *to = place == LEDGER_NONE ? NULL : &l->kept->lines[place].f;
 
 	if (!to)
 		return;
@@ -88,6 +90,6 @@ void ledger_drop(struct ledger *l, int place)
 {
 	if (place == LEDGER_NONE)
 		return;
-	use(&l->lines[place], false);
+	use(l, place, false);
 	l->free[l->nfree++] = (uint16_t)place;
 }
