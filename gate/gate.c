@@ -476,10 +476,11 @@ int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 	g->last_slice = &g->slices;
 	g->sweep = malloc(sizeof(*g->sweep));
 	g->idle = malloc(sizeof(*g->idle));
-	if (!g->actors || !g->sweep || !g->idle || grant_book_new(&g->book) < 0 ||
-		grant_book_new(&g->peers) < 0 ||
-		grant_book_new(&g->refusals) < 0 || sink_new(g, &g->sink) < 0 ||
-		live_new(conf->past, &g->live) < 0) {
+	if (!g->actors || !g->sweep || !g->idle ||
+		grant_book_new(GRANTS_MAX, GRANTS_PER_ACTOR, &g->book) < 0 ||
+		grant_book_new(GRANTS_MAX, GRANTS_PER_ACTOR, &g->peers) < 0 ||
+		grant_book_new(REFUSALS_MAX, REFUSALS_PER_ACTOR, &g->refusals) < 0 ||
+		sink_new(g, &g->sink) < 0 || live_new(conf->past, &g->live) < 0) {
 		free(g->sweep);
 		free(g->idle);
 		g->sweep = NULL;

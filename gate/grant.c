@@ -9,6 +9,7 @@
 
 struct grant_book {
 	struct table table;
+	uint32_t per_actor;
 	struct list of[ACTOR_MASK + 1];
 };
 
@@ -18,13 +19,14 @@ struct key {
 	const char *name; /* NULL: any */
 };
 
-int grant_book_new(struct grant_book **out)
+int grant_book_new(size_t max, uint32_t per_actor, struct grant_book **out)
 {
 	struct grant_book *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		return -ENOMEM;
-	if (table_init(&b->table, GRANTS_MAX) < 0) {
+	b->per_actor = per_actor;
+	if (table_init(&b->table, max) < 0) {
 		free(b);
 		return -ENOMEM;
 	}
@@ -249,9 +251,9 @@ struct grant *grant_get(struct grant_book *b, uint32_t actor, const struct addr 
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return NULL;
-	if (l->n >= GRANTS_PER_ACTOR)
+	if (l->n >= b->per_actor)
 		*evicted = of_actor(l->oldest);
-	else if (b->table.count >= GRANTS_MAX)
+	else if (b->table.count >= b->table.max)
 		*evicted = container_of(table_oldest(&b->table), struct grant, node);
 	if (*evicted)
 		grant_remove(b, *evicted);

@@ -6,7 +6,7 @@
  *
  * The largest expiry of all grants of an element is what is sent, because the kernel's last
  * writer wins.
- * Ownership: the book owns grants; at most GRANTS_MAX, and GRANTS_PER_ACTOR of one actor,
+ * Ownership: a book owns its grants; so many at most, and so many of one actor,
  * whose own oldest leaves first (its elements are taken back).
  * Times: boot-clock ms. */
 #ifndef GATE_GRANT_H
@@ -52,7 +52,7 @@ struct grant {
 
 struct grant_book;
 
-int grant_book_new(struct grant_book **out);
+int grant_book_new(size_t max, uint32_t per_actor, struct grant_book **out);
 void grant_book_free(struct grant_book *b);
 
 /* Which elements these verdicts need for one address. Returns whether anything at all is

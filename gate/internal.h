@@ -21,6 +21,11 @@ enum {
 	EVENTS_PER_S = 200,
 	SLICE_US = 1000,           /* a turn of the loop for long work; over by one step */
 	EXPIRE_EACH_MS = 5000,
+	/* half of the kernel's sets at most, and of one program a small part: refusals must not
+	 * be in the way of grants */
+	REFUSALS_MAX = 8000,
+	REFUSALS_PER_ACTOR = 1000,
+	REFUSAL_PORTS_MAX = 4,     /* at one address */
 	IN_PORTS_MAX = 256,        /* of one program: more are decided when they are met */
 	CUT_WORDS = 16,            /* records of an answer that can be cut */
 };

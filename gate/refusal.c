@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What was denied by address lately, so that the next packet is refused at once: a book like
- * that of the grants, of the same bounds. A refusal is short-lived, names no name, and goes
- * when a rule allows it, when a grant opens its address, and when its program is gone. A new
- * core does not know it: the first review takes it back.
+ * that of the grants. A refusal is short-lived, names no name, and goes when a rule allows
+ * it, when a grant opens its address, and when its program is gone. A new core does not know
+ * it: the first review takes it back.
  */
 #include "gate/internal.h"
 #include "base/clock.h"
@@ -50,7 +50,7 @@ void refusal_put(struct gate *g, const struct flow *f, uint32_t ms)
 		batch_take_grant(b, g, evicted);
 		grant_discard(evicted);
 	}
-	if (gr && gr->shape.n == GRANT_ELEMENTS_MAX) { /* somebody tries port after port */
+	if (gr && gr->shape.n >= REFUSAL_PORTS_MAX && !holds(gr, &e)) { /* somebody tries port after port */
 		batch_take_grant(b, g, gr);
 		gr->shape.n = 0;
 	}

@@ -98,7 +98,7 @@ static void shared_elements(void **state)
 	struct nft_element el;
 
 	(void)state;
-	assert_int_equal(grant_book_new(&b), 0);
+	assert_int_equal(grant_book_new(GRANTS_MAX, GRANTS_PER_ACTOR, &b), 0);
 	one = make(b, 7, "198.18.0.1", "a.test", 400000);
 	two = make(b, 7, "198.18.0.1", "b.test", 900000);
 	other = make(b, 8, "198.18.0.1", "a.test", 999000);
@@ -127,7 +127,7 @@ static void own_oldest_leaves(void **state)
 	struct addr a = addr("10.0.0.1"), first_addr = a;
 
 	(void)state;
-	assert_int_equal(grant_book_new(&b), 0);
+	assert_int_equal(grant_book_new(GRANTS_MAX, GRANTS_PER_ACTOR, &b), 0);
 	make(b, 9, "10.9.9.9", "theirs.test", 1);
 	first = grant_get(b, 7, &a, "n", &evicted);
 	assert_non_null(first);
