@@ -58,7 +58,6 @@ void if_sock_actor(struct builder *b, uint32_t actor);
 void if_sock_not_actor(struct builder *b, uint32_t actor); /* has one, and it is another's */
 void if_sock_device(struct builder *b); /* MARK_DEVICE_BIT */
 /* packet's mark */
-void if_mark_zero(struct builder *b);
 void if_mark_ours(struct builder *b); /* stamped or not */
 void if_mark_stamped(struct builder *b); /* it has been through our postrouting */
 void if_mark_not_ours(struct builder *b);

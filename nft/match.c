@@ -80,12 +80,6 @@ void if_sock_device(struct builder *b)
 	equal32(b, MARK_DEVICE_BIT);
 }
 
-void if_mark_zero(struct builder *b)
-{
-	load_meta(b, NFT_META_MARK, R0);
-	equal32(b, 0);
-}
-
 void if_mark_ours(struct builder *b)
 {
 	load_meta(b, NFT_META_MARK, R0);

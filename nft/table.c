@@ -269,13 +269,14 @@ static void guard_from(struct builder *b, uint8_t family)
 }
 
 /* A reset or error that the kernel makes for a packet it found no flow for escapes address
- * translation: it would tell the server a program chose of our answer, name and all. */
+ * translation: it would tell the server a program chose of our answer, name and all. It
+ * has no mark, but for one that another table gave it. */
 static void guard_kernel_errors(struct builder *b)
 {
-	RULE(b, if_mark_zero(b), if_rst(b), if_ct_invalid(b), do_drop(b));
-	RULE(b, if_mark_zero(b), if_icmp(b, 3, 3), if_ct_invalid(b), do_drop(b));
-	RULE(b, if_mark_zero(b), if_icmp(b, 11, 12), if_ct_invalid(b), do_drop(b));
-	RULE(b, if_mark_zero(b), if_icmp6(b, 1, 4), if_ct_invalid(b), do_drop(b));
+	RULE(b, if_rst(b), if_ct_invalid(b), do_drop(b));
+	RULE(b, if_icmp(b, 3, 3), if_ct_invalid(b), do_drop(b));
+	RULE(b, if_icmp(b, 11, 12), if_ct_invalid(b), do_drop(b));
+	RULE(b, if_icmp6(b, 1, 4), if_ct_invalid(b), do_drop(b));
 }
 
 /* Sent to a listener by a socket that is not ours: only what a flow of ours brings (the
@@ -305,8 +306,8 @@ static void chain_out(struct builder *b)
 		out_stamp(b);
 	guard_from(b, 4);
 	guard_from(b, 6);
-	guard_kernel_errors(b);
 	RULE(b, if_sock_ours(b), do_jump(b, "ours"));
+	guard_kernel_errors(b);
 	guard_to(b, 4);
 	guard_to(b, 6);
 }
