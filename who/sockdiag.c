@@ -60,7 +60,8 @@ static void read_tcp_info(struct cur *value, struct sockdiag_reply *r)
 	size_t n = cur_left(value);
 	const uint8_t *info = cur_take(value, n);
 
-	r->has_traffic = info && sockdiag_traffic(info, n, r->tuple.local.family, &r->traffic);
+	if (info && sockdiag_traffic(info, n, r->tuple.local.family, &r->traffic))
+		r->has_traffic = true; /* and a second one that is broken takes nothing back */
 }
 
 static void read_attribute(struct cur *value, uint16_t type, struct sockdiag_reply *r)
