@@ -73,6 +73,7 @@ void if_ct_related(struct builder *b); /* an error about a flow's packet; an exp
 void if_zone_none(struct builder *b); /* conntrack has it, in no actor's zone */
 void if_ct_original(struct builder *b);
 void if_ct_reply(struct builder *b);
+void if_ct_answers_from(struct builder *b, const struct addr *a); /* the flow's true answerer */
 void do_ct_mark_actor(struct builder *b); /* ct mark := actor */
 void do_ct_mark_local(struct builder *b); /* with CTMARK_LOCAL */
 void do_zone_from_sock(struct builder *b);

@@ -168,6 +168,18 @@ void if_ct_reply(struct builder *b)
 	if_ct_direction(b, IP_CT_DIR_REPLY);
 }
 
+void if_ct_answers_from(struct builder *b, const struct addr *a)
+{
+	bool six = a->family == 6;
+	struct nftnl_expr *e = expr_new(b, "ct");
+
+	expr_set32(e, NFTNL_EXPR_CT_KEY, six ? NFT_CT_SRC_IP6 : NFT_CT_SRC_IP);
+	expr_set32(e, NFTNL_EXPR_CT_DREG, R0);
+	if (e)
+		nftnl_expr_set_u8(e, NFTNL_EXPR_CT_DIR, IP_CT_DIR_REPLY);
+	compare(b, NFT_CMP_EQ, a->b, six ? 16 : 4);
+}
+
 void if_v4(struct builder *b)
 {
 	load_meta(b, NFT_META_NFPROTO, R0);

@@ -588,6 +588,14 @@ static void chain_back(struct builder *b)
 	RULE(b, do_drop(b));
 }
 
+/* The same where another table has written over the ct mark. */
+static void chain_lost(struct builder *b)
+{
+	chain_at(b, "lost");
+	RULE(b, if_sock_any(b), do_return(b));
+	RULE(b, do_drop(b));
+}
+
 /* only what we translated ourselves, both ways, and what belongs to it */
 static void chain_in_listener(struct builder *b)
 {
@@ -614,6 +622,10 @@ static void chain_in(struct builder *b)
 		RULE(b, do_number_cgroup(b));
 	RULE(b, if_in_lo(b), if_ct_reply(b), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
 		if_ct_ours(b), do_jump(b, "back"));
+	RULE(b, if_in_lo(b), if_v4(b), if_ct_reply(b), if_ct_answers_from(b, &v4),
+		do_jump(b, "lost"));
+	RULE(b, if_in_lo(b), if_v6(b), if_ct_reply(b), if_ct_answers_from(b, &v6),
+		do_jump(b, "lost"));
 	RULE(b, if_to(b, &v4, 32), do_jump(b, "in_listener"));
 	RULE(b, if_to(b, &v6, 128), do_jump(b, "in_listener"));
 	RULE(b, if_sock_ours(b), do_jump(b, "in_ours"));
@@ -693,7 +705,8 @@ static void chains_make(struct builder *b)
 		{ "post", { "filter", NF_INET_POST_ROUTING, LAST } },
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
 	};
-	static const char *const plain[] = { "tunnel", "tunnel_from", "nat_ours", "nat_sink", "nat_gate", "nat_peek",
+	static const char *const plain[] = { "tunnel", "tunnel_from", "lost",
+		"nat_ours", "nat_sink", "nat_gate", "nat_peek",
 		"nat_met", "ours", "held", "sunk", "self", "mine", "admit", "factory", "no",
 		"say_no", "back", "in_listener", "in_ours", "in_peer",
 		"in_admit", "blocked",
@@ -786,6 +799,7 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	chain_post_nat(b);
 	chain_post(b);
 	chain_back(b);
+	chain_lost(b);
 	chain_in(b);
 	chain_in_listener(b);
 	chain_in_ours(b);
