@@ -60,7 +60,7 @@ import socket, sys
 at, port = sys.argv[1], int(sys.argv[2])
 s = socket.socket(socket.AF_INET6 if ":" in at else socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(.3)
-for _ in range(3):
+for _ in range(2):
     try: s.sendto({WORDS}, (at, port)); s.recv(9)
     except OSError as e: print(e)
 """
