@@ -62,6 +62,10 @@ void core_rule_add(void *ctx, const char *text, int64_t created_s, uint32_t seq)
 void core_rule_remove(void *ctx, uint32_t id, uint32_t seq);
 void core_rule_change(void *ctx, uint32_t id, const char *text, uint32_t seq);
 void core_filter(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);
+/* coretable.c: the table, with elements that it is to begin with; -errno, said */
+int core_open_table(struct core *c, const struct nft_element *prefill, size_t n);
+/* for the writer: it is gone, and is set up anew next */
+void core_table_lost(void *ctx);
 /* status.c: how it stands, for serve.h */
 void core_status(void *ctx, struct link_status *out);
 

@@ -25,6 +25,7 @@
 #include "nft/table.h"
 
 #include "base/macros.h"
+#include "nft/chains.h"
 
 #include <errno.h>
 #include <libnftnl/set.h>
@@ -42,16 +43,12 @@ enum {
 	NAT = -199,  /* first of all nat chains: a foreign masquerade would win over later ones */
 	FILTER = 0,
 	LAST = 10000,
-	DNS = 53,
 	/* One socket could fill the connection table of the whole machine in a second. What a
 	 * busy program needs is far below; unanswered UDP entries stay 30 s. */
 	FLOWS_PER_S = 2000,
 	FLOWS_BURST = 20000,
 	LOGS_PER_S = 20,
 	LOGS_BURST = 100,
-	HOLDS_PER_S = 200, /* of one actor; what is above waits for its next try */
-	HOLDS_BURST = 500,
-	KNOCKS_BURST = 1000, /* at HOLDS_PER_S */
 };
 
 /* every word a refusal can be logged with has a chain of its own */
@@ -99,9 +96,24 @@ static void set_make(struct builder *b, enum set_id id)
 	batch_add(b->batch, m);
 }
 
-static struct addr listener(const struct builder *b, uint8_t family)
+struct addr builder_listener(const struct builder *b, uint8_t family)
 {
 	return instance_listener(b->conf->instance, family);
+}
+
+void do_admit(struct builder *b)
+{
+	do_goto(b, "admit");
+}
+
+void in_sets(struct builder *b, enum set_id first, void (*end)(struct builder *b))
+{
+	RULE(b, if_in_set(b, first), end(b));         /* v4 */
+	RULE(b, if_in_set(b, first + 1), end(b));     /* v6 */
+	RULE(b, if_in_set(b, first + 2), end(b));     /* v4 with protocol and port */
+	RULE(b, if_in_set(b, first + 3), end(b));     /* v6 likewise */
+	RULE(b, if_in_set_any_port(b, first + 2), end(b)); /* every port of it */
+	RULE(b, if_in_set_any_port(b, first + 3), end(b));
 }
 
 /* A tunnel's outer packet is still that of the program's socket, and would be judged again.
@@ -116,7 +128,7 @@ static void to_tunnel(struct builder *b)
 
 /* Further on other tables may have written the mark: but it is in no actor's zone. (In a zone
  * its source port might have to be another.) */
-static void to_tunnel_by_zone(struct builder *b)
+void to_tunnel_by_zone(struct builder *b)
 {
 	RULE(b, if_sock_ours(b), if_zone_none(b), do_jump(b, "tunnel"));
 	RULE(b, if_sock_ours(b), if_zone_none(b), do_jump(b, "tunnel_from"));
@@ -158,110 +170,10 @@ static void chain_raw(struct builder *b)
 	RULE(b, if_mark_ours(b), do_zone_from_mark(b));
 }
 
-static void redirect(struct builder *b, uint8_t family, uint8_t proto)
-{
-	struct addr to = listener(b, family);
-
-	RULE(b, family == 4 ? if_v4(b) : if_v6(b), if_proto(b, proto), if_to_port(b, DNS),
-		do_ct_mark_actor(b), do_redirect(b, &to, b->conf->dns_port));
-}
-
-static void redirect_at(struct builder *b, const struct nft_at *at, uint8_t proto)
-{
-	struct addr to = listener(b, at->addr.family);
-
-	if (at->addr.family == 6 && !b->conf->ipv6)
-		return;
-	RULE(b, if_to(b, &at->addr, addr_bits(&at->addr)), if_proto(b, proto),
-		if_to_port(b, at->port), do_ct_mark_actor(b),
-		do_redirect(b, &to, b->conf->dns_port));
-}
-
-/* A first packet only. Bound to a device, a loopback destination would go on the wire. */
-static void chain_nat(struct builder *b)
-{
-	chain_at(b, "nat_out");
-	if (b->conf->basic)
-		RULE(b, do_number(b));
-	else
-		to_tunnel_by_zone(b);
-	RULE(b, if_sock_ours(b), do_jump(b, "nat_ours"));
-	chain_at(b, "nat_ours");
-	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
-	RULE(b, if_in_set(b, SET_EXEMPT_DNS), do_accept(b));
-	RULE(b, if_sock_device(b), do_accept(b));
-	/* held addresses go to the gate from here, before any port is looked at */
-	redirect(b, 4, IPPROTO_UDP);
-	redirect(b, 4, IPPROTO_TCP);
-	if (b->conf->ipv6) {
-		redirect(b, 6, IPPROTO_UDP);
-		redirect(b, 6, IPPROTO_TCP);
-	}
-	for (unsigned i = 0; i < b->conf->ndns_at; i++) {
-		redirect_at(b, &b->conf->dns_at[i], IPPROTO_UDP);
-		redirect_at(b, &b->conf->dns_at[i], IPPROTO_TCP);
-	}
-	if (!b->conf->gate_port)
-		return;
-	RULE(b, if_syn(b), do_goto(b, "nat_gate"));
-	RULE(b, if_proto(b, IPPROTO_UDP), do_goto(b, "nat_sink"));
-}
-
-static void ours_sets(struct builder *b, enum set_id first, void (*end)(struct builder *b));
-
-static void to_gate(struct builder *b, uint8_t family)
-{
-	struct addr to = listener(b, family);
-
-	RULE(b, family == 4 ? if_v4(b) : if_v6(b), do_ct_mark_actor(b),
-		do_redirect(b, &to, b->conf->gate_port));
-}
-
-static void factory_dhcp(struct builder *b, void (*end)(struct builder *b));
-static void factory_ntp(struct builder *b, void (*end)(struct builder *b));
-
-/* A redirected datagram to many would be one to us alone: these wait in `ours`. */
-static void chain_nat_sink(struct builder *b)
-{
-	chain_at(b, "nat_sink");
-	RULE(b, if_to_text(b, "224.0.0.0", 4), do_return(b));
-	RULE(b, if_to_text(b, "ff00::", 8), do_return(b));
-	RULE(b, if_to_type(b, RTN_BROADCAST), do_return(b));
-	factory_dhcp(b, do_return);
-	factory_ntp(b, do_return);
-	RULE(b, do_goto(b, "nat_gate"));
-}
-
-/* What `ours` would neither accept nor refuse for sure is met. What returns from here is
- * left to `ours`. An element of our own number in a map speaks of everybody. */
-static void chains_nat_gate(struct builder *b)
-{
-	chain_at(b, "nat_gate");
-	ours_sets(b, SET_PASS4, do_return);
-	RULE(b, if_on(b, SET_PAUSED), do_return(b));
-	RULE(b, if_on(b, SET_BLOCKED), do_return(b));
-	RULE(b, if_to_type(b, RTN_LOCAL), do_return(b));
-	ours_sets(b, SET_REFUSE4, do_return);
-	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_return(b));
-	RULE(b, if_in_set(b, SET_ACTOR_PEEK), do_jump(b, "nat_peek"));
-	RULE(b, if_on(b, SET_ACTOR_PEEK), do_jump(b, "nat_peek"));
-	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_return(b));
-	RULE(b, if_on(b, SET_ACTOR_PASS), do_return(b));
-	RULE(b, do_goto(b, "nat_met"));
-	chain_at(b, "nat_peek");
-	for (unsigned i = 0; i < b->conf->npeek; i++)
-		RULE(b, if_proto(b, IPPROTO_TCP), if_to_port(b, b->conf->peek_ports[i]),
-			do_goto(b, "nat_met"));
-	chain_at(b, "nat_met");
-	to_gate(b, 4);
-	if (b->conf->ipv6)
-		to_gate(b, 6);
-}
-
 /* What leaves from a listener's address: by us, and in answer to a client's flow. */
 static void guard_from(struct builder *b, uint8_t family)
 {
-	struct addr at = listener(b, family);
+	struct addr at = builder_listener(b, family);
 
 	RULE(b, if_from(b, &at, addr_bits(&at)), if_sock_not_actor(b, ACTOR_SELF), do_drop(b));
 	RULE(b, if_from(b, &at, addr_bits(&at)), if_ct_original(b), do_drop(b));
@@ -283,7 +195,7 @@ static void guard_kernel_errors(struct builder *b)
  * last ack of a closed socket bears no mark). */
 static void guard_to(struct builder *b, uint8_t family)
 {
-	struct addr at = listener(b, family);
+	struct addr at = builder_listener(b, family);
 
 	RULE(b, if_to(b, &at, addr_bits(&at)), if_ct_ours(b),
 		if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT), do_accept(b));
@@ -314,7 +226,7 @@ static void chain_out(struct builder *b)
 
 static void redirected(struct builder *b, uint8_t family)
 {
-	struct addr to = listener(b, family);
+	struct addr to = builder_listener(b, family);
 
 	/* users of one cgroup share a zone, and may draw each other's flow there */
 	if (b->conf->basic)
@@ -338,31 +250,16 @@ static void redirected(struct builder *b, uint8_t family)
 static void ours_inner(struct builder *b)
 {
 	struct addr v4 = instance_source(b->conf->instance, 4, 0);
-	struct addr v6 = listener(b, 6), at = listener(b, 4);
+	struct addr v6 = builder_listener(b, 6), at = builder_listener(b, 4);
 
 	RULE(b, if_to(b, &at, 32), do_goto(b, "no_listener"));
 	RULE(b, if_to(b, &v4, 16), do_goto(b, "no_listener"));
 	RULE(b, if_to(b, &v6, 48), do_goto(b, "no_listener"));
 }
 
-static void go_admit(struct builder *b)
-{
-	do_goto(b, "admit");
-}
-
 static void go_refuse(struct builder *b)
 {
 	do_goto(b, "no_refuse");
-}
-
-static void ours_sets(struct builder *b, enum set_id first, void (*end)(struct builder *b))
-{
-	RULE(b, if_in_set(b, first), end(b));         /* v4 */
-	RULE(b, if_in_set(b, first + 1), end(b));     /* v6 */
-	RULE(b, if_in_set(b, first + 2), end(b));     /* v4 with protocol and port */
-	RULE(b, if_in_set(b, first + 3), end(b));     /* v6 likewise */
-	RULE(b, if_in_set_any_port(b, first + 2), end(b)); /* every port of it */
-	RULE(b, if_in_set_any_port(b, first + 3), end(b));
 }
 
 /* what could not be redirected */
@@ -397,14 +294,14 @@ static void chain_ours(struct builder *b)
 	/* held addresses are refused from here on */
 	refuse_dns(b, IPPROTO_UDP);
 	refuse_dns(b, IPPROTO_TCP);
-	ours_sets(b, SET_REFUSE4, go_refuse);
+	in_sets(b, SET_REFUSE4, go_refuse);
 	RULE(b, if_to_type(b, RTN_LOCAL), if_in_set(b, SET_LOCAL_NO), do_goto(b, "no_local"));
 	/* not what a raw socket sends itself in another's name: to answer that would leave */
 	RULE(b, if_to_type(b, RTN_LOCAL), if_from_type(b, RTN_LOCAL), do_goto(b, "admit"));
 	RULE(b, if_in_set(b, SET_ACTOR_REFUSE), do_goto(b, "no_actor"));
 	RULE(b, if_in_set(b, SET_ACTOR_PASS), do_goto(b, "admit"));
 	RULE(b, if_on(b, SET_ACTOR_PASS), do_goto(b, "admit"));
-	ours_sets(b, SET_PASS4, go_admit);
+	in_sets(b, SET_PASS4, do_admit);
 	RULE(b, do_jump(b, "factory"));
 	if (b->conf->gate_port)
 		RULE(b, do_goto(b, "held"));
@@ -458,77 +355,6 @@ static void chain_admit(struct builder *b)
 	RULE(b, do_accept(b));
 }
 
-struct group {
-	const char *to;
-	uint8_t bits;
-	uint16_t port;
-};
-
-static void factory_dhcp(struct builder *b, void (*end)(struct builder *b))
-{
-	static const struct group lan[] = {
-		{ "255.255.255.255", 32, 67 }, { "10.0.0.0", 8, 67 }, { "172.16.0.0", 12, 67 },
-		{ "192.168.0.0", 16, 67 }, { "169.254.0.0", 16, 67 }, { "100.64.0.0", 10, 67 },
-		{ "ff02::1:2", 128, 547 }, { "fe80::", 10, 547 }, { "fc00::", 7, 547 },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(lan); i++)
-		RULE(b, if_to_text(b, lan[i].to, lan[i].bits), if_proto(b, IPPROTO_UDP),
-			if_from_port(b, lan[i].port == 67 ? 68 : 546),
-			if_to_port(b, lan[i].port), if_factory(b, NFT_FACTORY_DHCP), end(b));
-}
-
-static void factory_ntp(struct builder *b, void (*end)(struct builder *b))
-{
-	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 123), if_factory(b, NFT_FACTORY_NTP),
-		end(b));
-}
-
-/* mDNS, SSDP, LLMNR: RFC 6762, UPnP device architecture, RFC 4795 */
-static void factory_mdns(struct builder *b)
-{
-	static const struct group groups[] = {
-		{ "224.0.0.251", 32, 5353 }, { "ff02::fb", 128, 5353 },
-		{ "239.255.255.250", 32, 1900 }, { "ff02::c", 128, 1900 },
-		{ "ff05::c", 128, 1900 }, { "224.0.0.252", 32, 5355 },
-		{ "ff02::1:3", 128, 5355 },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
-		RULE(b, if_to_text(b, groups[i].to, groups[i].bits), if_proto(b, IPPROTO_UDP),
-			if_to_port(b, groups[i].port), if_factory(b, NFT_FACTORY_MDNS),
-			do_goto(b, "admit"));
-}
-
-/* Multicast listener and neighbour messages of raw sockets, never past the link: MLD has
- * hop limit 1 (RFC 3810), neighbour discovery 255 (RFC 4861). The kernel's own bear no
- * mark. */
-static void factory_nd(struct builder *b)
-{
-	static const struct {
-		const char *to;
-		uint8_t bits;
-	} link[] = { { "ff02::", 16 }, { "fe80::", 10 } };
-
-	for (size_t i = 0; i < ARRAY_LEN(link); i++) {
-		RULE(b, if_to_text(b, link[i].to, link[i].bits), if_icmp6(b, 133, 136),
-			if_hoplimit(b, 255), if_factory(b, NFT_FACTORY_ND), do_goto(b, "admit"));
-		RULE(b, if_to_text(b, link[i].to, link[i].bits), if_icmp6(b, 130, 132),
-			if_hoplimit(b, 1), if_factory(b, NFT_FACTORY_ND), do_goto(b, "admit"));
-		RULE(b, if_to_text(b, link[i].to, link[i].bits), if_icmp6(b, 143, 143),
-			if_hoplimit(b, 1), if_factory(b, NFT_FACTORY_ND), do_goto(b, "admit"));
-	}
-}
-
-static void chain_factory(struct builder *b)
-{
-	chain_at(b, "factory");
-	factory_dhcp(b, go_admit);
-	factory_ntp(b, go_admit);
-	factory_mdns(b);
-	factory_nd(b);
-}
-
 /* In input the packet's mark is nobody's: the log shows the listening program's. */
 static void chains_no(struct builder *b)
 {
@@ -551,16 +377,6 @@ static void chains_no(struct builder *b)
 	RULE(b, do_reject(b));
 }
 
-/* the flow's source becomes its actor's address, for our listener to read */
-static void chain_post_nat(struct builder *b)
-{
-	struct addr v4 = listener(b, 4), v6 = listener(b, 6);
-
-	chain_at(b, "post_nat");
-	RULE(b, if_out_lo(b), if_ct_ours(b), if_to(b, &v4, 32), do_source4(b));
-	RULE(b, if_out_lo(b), if_ct_ours(b), if_to(b, &v6, 128), do_source6(b));
-}
-
 static void chain_post(struct builder *b)
 {
 	struct addr number4 = instance_source(b->conf->instance, 4, 0);
@@ -573,123 +389,6 @@ static void chain_post(struct builder *b)
 	RULE(b, if_out_not_lo(b), if_from(b, &number4, 16), do_drop(b));
 	RULE(b, if_out_not_lo(b), if_from(b, &number6, 48), do_drop(b));
 	RULE(b, if_ct_ours(b), do_stamp_from_ct(b));
-}
-
-/* Our answer to a socket that is gone, met before the stack can bounce it to the server
- * the program had chosen, or give it to another program that has the port by now. */
-static void chain_back(struct builder *b)
-{
-	chain_at(b, "back");
-	if (b->conf->basic) /* which program's socket it is cannot be told here */
-		RULE(b, if_sock_any(b), do_accept(b));
-	else
-		RULE(b, if_pair(b), do_accept(b));
-	RULE(b, do_reset(b));
-	RULE(b, do_drop(b));
-}
-
-/* The same where another table has written over the ct mark. */
-static void chain_lost(struct builder *b)
-{
-	chain_at(b, "lost");
-	RULE(b, if_sock_any(b), do_return(b));
-	RULE(b, do_drop(b));
-}
-
-/* only what we translated ourselves, both ways, and what belongs to it */
-static void chain_in_listener(struct builder *b)
-{
-	const uint32_t both = IPS_SRC_NAT | IPS_DST_NAT;
-
-	chain_at(b, "in_listener");
-	if (b->conf->gate_port)
-		RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, b->conf->gate_port),
-			do_goto(b, "sunk"));
-	RULE(b, if_in_lo(b), if_ct_ours(b), if_ct_status(b, both, both), do_return(b));
-	RULE(b, do_drop(b));
-	chain_at(b, "sunk");
-	RULE(b, if_in_lo(b), if_ct_ours(b), if_ct_original(b), if_ct_status(b, both, both),
-		do_log(b, "sink"));
-	RULE(b, do_drop(b));
-}
-
-static void chain_in(struct builder *b)
-{
-	struct addr v4 = listener(b, 4), v6 = listener(b, 6);
-
-	chain_at(b, "in");
-	if (b->conf->basic)
-		RULE(b, do_number_cgroup(b));
-	RULE(b, if_in_lo(b), if_ct_reply(b), if_ct_status(b, IPS_DST_NAT, IPS_DST_NAT),
-		if_ct_ours(b), do_jump(b, "back"));
-	RULE(b, if_in_lo(b), if_v4(b), if_ct_reply(b), if_ct_answers_from(b, &v4),
-		do_jump(b, "lost"));
-	RULE(b, if_in_lo(b), if_v6(b), if_ct_reply(b), if_ct_answers_from(b, &v6),
-		do_jump(b, "lost"));
-	RULE(b, if_to(b, &v4, 32), do_jump(b, "in_listener"));
-	RULE(b, if_to(b, &v6, 128), do_jump(b, "in_listener"));
-	RULE(b, if_sock_ours(b), do_jump(b, "in_ours"));
-}
-
-/* what is known of a port whoever the peer is */
-static void inbound_port(struct builder *b, void (*in_set)(struct builder *, enum set_id))
-{
-	RULE(b, in_set(b, SET_IN_PORT_REFUSE), do_goto(b, "no_inbound"));
-	RULE(b, in_set(b, SET_IN_PORT_PASS), do_goto(b, "in_admit"));
-	RULE(b, in_set(b, SET_IN_PORT_MEET), do_goto(b, "in_peer"));
-}
-
-/* The socket here is the receiver's. A reply with another actor's mark is not for it: that
- * program may have taken over the port of one that is gone. */
-static void chain_in_ours(struct builder *b)
-{
-	chain_at(b, "in_ours");
-	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));
-	RULE(b, if_on(b, SET_BLOCKED), do_jump(b, "in_blocked"));
-	RULE(b, if_pair(b), do_accept(b));
-	number_kin(b);
-	RULE(b, if_ct_reply(b), if_ct_ours(b), do_goto(b, "no_reply"));
-	RULE(b, if_ct_reply(b), do_accept(b));
-	/* what the kernel says of a refusal comes over lo, whoever the flow's other end is */
-	RULE(b, if_proto(b, IPPROTO_ICMP), if_ct_related(b), do_accept(b));
-	RULE(b, if_proto(b, IPPROTO_ICMPV6), if_ct_related(b), do_accept(b));
-	RULE(b, if_in_lo(b), if_rst(b), do_accept(b));
-	RULE(b, if_in_lo(b), if_ct_mark_zero(b), do_ct_mark_local(b));
-	RULE(b, if_in_lo(b), do_goto(b, "in_admit"));
-	RULE(b, if_on(b, SET_PAUSED), do_goto(b, "in_admit"));
-	inbound_port(b, if_in_set);
-	inbound_port(b, if_in_set_any_port);
-	RULE(b, if_in_set(b, SET_INBOUND_REFUSE), do_goto(b, "no_inbound"));
-	RULE(b, if_in_set(b, SET_INBOUND_PASS), do_goto(b, "in_admit"));
-	RULE(b, do_goto(b, "in_peer"));
-	chain_at(b, "in_admit");
-	RULE(b, if_ct_mark_zero(b), do_ct_mark_actor(b));
-	RULE(b, do_accept(b));
-}
-
-/* It depends on who the peer is. One that nobody has decided yet is held: its packet is
- * dropped and shown, and its sender's next try meets the element. A program that nothing was
- * said of is new: unless nobody could be denied, it waits likewise. */
-static void chain_in_peer(struct builder *b)
-{
-	chain_at(b, "in_peer");
-	RULE(b, if_in_set(b, SET_IN_REFUSE4), do_goto(b, "no_inbound"));
-	RULE(b, if_in_set(b, SET_IN_REFUSE6), do_goto(b, "no_inbound"));
-	RULE(b, if_in_set(b, SET_IN_PASS4), do_goto(b, "in_admit"));
-	RULE(b, if_in_set(b, SET_IN_PASS6), do_goto(b, "in_admit"));
-	/* answers to a broadcast or a group are no replies to conntrack */
-	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 68), if_from_port(b, 67),
-		if_factory(b, NFT_FACTORY_DHCP), do_goto(b, "in_admit"));
-	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 546), if_from_port(b, 547),
-		if_factory(b, NFT_FACTORY_DHCP), do_goto(b, "in_admit"));
-	RULE(b, if_proto(b, IPPROTO_UDP), if_to_port(b, 5353), if_factory(b, NFT_FACTORY_MDNS),
-		do_goto(b, "in_admit"));
-	RULE(b, if_on(b, SET_INBOUND_PASS), do_goto(b, "in_admit"));
-	if (!b->conf->gate_port)
-		RULE(b, do_goto(b, b->conf->default_in_allow ? "in_admit" : "no_inbound"));
-	RULE(b, do_stamp_from_sock(b));
-	RULE(b, if_within(b, SET_KNOCKS, HOLDS_PER_S, KNOCKS_BURST), do_log(b, "knock"));
-	RULE(b, do_drop(b));
 }
 
 static void chains_make(struct builder *b)
@@ -705,12 +404,12 @@ static void chains_make(struct builder *b)
 		{ "post", { "filter", NF_INET_POST_ROUTING, LAST } },
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
 	};
-	static const char *const plain[] = { "tunnel", "tunnel_from", "lost",
-		"nat_ours", "nat_sink", "nat_gate", "nat_peek",
-		"nat_met", "ours", "held", "sunk", "self", "mine", "admit", "factory", "no",
-		"say_no", "back", "in_listener", "in_ours", "in_peer",
-		"in_admit", "blocked",
-		"in_blocked" };
+	static const char *const plain[] = {
+		"tunnel", "tunnel_from", "lost", "nat_ours", "nat_sink", "nat_gate",
+		"nat_peek", "nat_met", "ours", "held", "sunk", "self", "mine", "admit",
+		"factory", "no", "say_no", "back", "in_listener", "in_ours", "in_peer",
+		"in_admit", "blocked", "in_blocked",
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(hooked); i++)
 		chain(b, hooked[i].name, &hooked[i].hook);
@@ -783,26 +482,16 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	chain_raw(b);
 	if (!conf->basic)
 		chains_tunnel(b);
-	chain_nat(b);
-	if (conf->gate_port) {
-		chain_nat_sink(b);
-		chains_nat_gate(b);
-	}
+	chains_redirect(b);
 	chain_out(b);
 	chain_ours(b);
 	chain_held(b);
 	chain_self(b);
 	chain_mine(b);
 	chain_admit(b);
-	chain_factory(b);
+	chains_factory(b);
 	chains_no(b);
-	chain_post_nat(b);
 	chain_post(b);
-	chain_back(b);
-	chain_lost(b);
-	chain_in(b);
-	chain_in_listener(b);
-	chain_in_ours(b);
-	chain_in_peer(b);
+	chains_inbound(b);
 	chains_blocked(b);
 }
