@@ -236,10 +236,28 @@ static int open_link(struct held *h)
 	return pipe2(h->ready, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/* Where the kernel keeps its half when all of us is dead, the past outlives that too; it is
+ * void without that half. */
+static int past_file(const struct held *h)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (!h->conf->closed)
+		return memfd_create("scupper-past", MFD_CLOEXEC);
+	snprintf(path, sizeof(path), "%s/past.%d", h->conf->runtime_dir, GATE_PAST_LAYOUT);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && !h->after_fall && ftruncate(fd, 0) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 /* what the next core knows a connection again by: the web process gets no hold of it */
 static void open_past(struct held *h)
 {
-	h->past = memfd_create("scupper-past", MFD_CLOEXEC);
+	h->past = past_file(h);
 	if (h->past >= 0 && ftruncate(h->past, GATE_PAST_SIZE) == 0)
 		return;
 	log_warning("no memory for what outlives the core: %s", strerror(errno));

@@ -31,7 +31,8 @@ struct diag;
  * nothing goes out or in but on this machine. */
 enum gate_mode { GATE_ENFORCE, GATE_WATCH, GATE_PAUSED, GATE_BLOCKED };
 
-enum { GATE_COUNTS_MAX = 100, GATE_PAST_SIZE = 12 << 20 };
+enum { GATE_COUNTS_MAX = 100, GATE_PAST_SIZE = 20 << 20,
+	GATE_PAST_LAYOUT = 1 /* counts up whenever what is kept there changes */ };
 
 enum gate_refusal { GATE_NXDOMAIN, GATE_ZERO, GATE_REFUSED };
 
@@ -43,7 +44,7 @@ struct gate_conf {
 			       * also cuts private addresses */
 	bool counting;        /* conntrack counts bytes */
 	void *past;           /* GATE_PAST_SIZE bytes that outlive this core, zeroed at the very
-			       * first: connections keep their ids by it, and those that the
+			       * first: connections keep their ids and names by it, and those that the
 			       * proxy passed on are told as ended; NULL: they do not */
 	bool first_start;     /* what only the default would deny may go on */
 	unsigned peek_ms;     /* how long a met connection's client may stay silent before its

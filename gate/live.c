@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "gate/live.h"
 #include "base/macros.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +16,9 @@ struct mark {
 	uint64_t check, id;
 	int64_t start_ms;
 	struct diag_traffic base;
+	uint32_t actor;
+	struct addr to;
+	char name[HOST_MAX]; /* "": none, or it came in */
 };
 
 struct past {
@@ -153,6 +157,9 @@ static void mark_put(struct live_book *l, const struct live *v)
 	m->id = v->f.id;
 	m->start_ms = v->f.start_ms;
 	m->base = v->base;
+	m->actor = v->f.actor;
+	m->to = v->f.addr;
+	text_copy(m->name, sizeof(m->name), v->f.dir == FLOW_OUT ? v->f.name : "");
 	mark_set_ct(m, v->ct);
 }
 
@@ -178,6 +185,19 @@ static void forget(struct live_book *l)
 
 		if (m->ct && (!v || v->check != m->check))
 			mark_set_ct(m, 0);
+	}
+}
+
+void live_names(struct live_book *l, void (*each)(void *ctx, uint32_t actor,
+	const struct addr *to, const char *name), void *ctx)
+{
+	for (size_t i = 0; l->past && i < PAST_SLOTS; i++) {
+		const struct mark *m = &l->past->marks[i];
+
+		if (m->ct && m->name[0] && !m->over && !m->stale &&
+			memchr(m->name, '\0', sizeof(m->name)) &&
+			(m->to.family == 4 || m->to.family == 6))
+			each(ctx, m->actor, &m->to, m->name);
 	}
 }
 

@@ -6,7 +6,7 @@
  * connections end: live_gone() knows them, so that none comes back. One that two whole
  * rounds did not find has ended and its event was lost.
  * Past: memory of LIVE_PAST_SIZE that outlives a core, zeroed at the very first. By it a
- * connection keeps its id and beginning under the next core. A core may be killed while it
+ * connection keeps its id, its beginning and the name it was made by under the next core. A core may be killed while it
  * writes there: what is half written is not found.
  * Bounds: LIVE_MAX, then live_add says no: such a connection is told when it ends. */
 #ifndef GATE_LIVE_H
@@ -17,7 +17,7 @@
 #include "nft/ct.h"
 #include "who/diag.h"
 
-enum { LIVE_MAX = 16384, LIVE_GONE_MAX = 4096, LIVE_PAST_SIZE = 4 << 20 };
+enum { LIVE_MAX = 16384, LIVE_GONE_MAX = 4096, LIVE_PAST_SIZE = 12 << 20 };
 
 struct live_book;
 
@@ -48,6 +48,10 @@ bool live_overflowed(const struct live_book *l); /* some are not in here */
 /* the number after the greatest that any core gave to a flow; and one is given */
 uint64_t live_next_id(const struct live_book *l);
 void live_id_given(struct live_book *l, uint64_t id);
+
+/* of each that the past knows to go out by a name: whose, where to, and the name */
+void live_names(struct live_book *l, void (*each)(void *ctx, uint32_t actor,
+	const struct addr *to, const char *name), void *ctx);
 
 void live_over(struct live_book *l, struct live *v);
 void live_stale(struct live_book *l, struct live *v); /* the next core knows that too */

@@ -33,6 +33,30 @@ static void restore_grant(struct gate *g, struct batch *b, const struct nft_elem
 	gr->expires_ms = MAX(gr->expires_ms, now_ms + el->timeout_ms);
 }
 
+struct memory {
+	struct gate *g;
+	struct batch *b;
+	int64_t now_ms;
+};
+
+/* Somebody may have taken the table away while no daemon was there: what it knew of the
+ * names of flows that go on is remembered, so that they are judged by them. */
+static void remember(void *ctx, uint32_t actor, const struct addr *to, const char *name)
+{
+	struct memory *m = ctx;
+	struct grant *evicted = NULL, *gr;
+
+	if (actor > ACTOR_MASK || grant_find(m->g->book, actor, to, name))
+		return;
+	gr = grant_get(m->g->book, actor, to, name, &evicted);
+	if (evicted) {
+		batch_take_grant(m->b, m->g, evicted);
+		grant_discard(evicted);
+	}
+	if (gr)
+		gr->expires_ms = m->now_ms;
+}
+
 void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 {
 	struct batch *b = batch_new(g);
@@ -74,6 +98,7 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 			restore_grant(g, b, el, now_ms);
 		}
 	}
+	live_names(g->live, remember, &(struct memory){ g, b, now_ms });
 	batch_send(b, NULL, NULL);
 }
 

@@ -65,6 +65,7 @@ void do_stamp_from_sock(struct builder *b);
 void do_stamp_from_ct(struct builder *b);
 /* conntrack */
 void if_ct_ours(struct builder *b);
+void if_ct_self(struct builder *b); /* the daemon's own mark */
 void if_ct_mark_zero(struct builder *b);
 void if_ct_status(struct builder *b, uint32_t mask, uint32_t value);
 void if_ct_invalid(struct builder *b);

@@ -18,6 +18,8 @@ static void chain_back(struct builder *b)
 		RULE(b, if_sock_any(b), do_accept(b));
 	else
 		RULE(b, if_pair(b), do_accept(b));
+	/* another table saves packets' marks: that of our answer on its way here */
+	RULE(b, if_ct_self(b), if_sock_any(b), do_accept(b));
 	RULE(b, do_reset(b));
 	RULE(b, do_drop(b));
 }

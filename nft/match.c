@@ -116,6 +116,13 @@ void if_ct_ours(struct builder *b)
 	equal32(b, b->mark);
 }
 
+void if_ct_self(struct builder *b)
+{
+	load_ct(b, NFT_CT_MARK, R0);
+	load_bits32(b, R0, CTMARK_BITS, 0);
+	equal32(b, b->mark | ACTOR_SELF);
+}
+
 void if_ct_mark_zero(struct builder *b)
 {
 	load_ct(b, NFT_CT_MARK, R0);

@@ -5,7 +5,7 @@
  *   act loop MS HOW HOST PORT      the same act over and over, MS apart; @ in HOST counts
  *                                  from 00001 to 01000
  * HOW is tcp, udp or slow and 4 or 6: tcp gets / by HTTP, slow gets /slow and reads until it
- * is cut off, for 60 s at most, udp sends its ID three times and waits for no answer.
+ * is cut off, for 60 s at most, udp sends its ID four times and waits for no answer.
  * Prints "ID WORD BEGAN ENDED", in seconds of Unix time; WORD is ok, no-name, refused (the
  * network said no), reset, silent (nothing came in 4 s, slow: 15 s), or short (no good reply). */
 #include <err.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SILENT_MS = 4000, SLOW_SILENT_MS = 15000, SLOW_S = 60, AGAIN_MS = 150 };
+enum { SILENT_MS = 4000, SLOW_SILENT_MS = 15000, SLOW_S = 60, SENDS = 4, AGAIN_MS = 250 };
 
 struct act {
 	char id[32], how[16], host[128], port[8];
@@ -101,7 +101,7 @@ static const char *tell(int fd, const struct act *a)
 {
 	int sent = 0, error = 0;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < SENDS; i++) {
 		if (i)
 			rest(AGAIN_MS);
 		if (send(fd, a->id, strlen(a->id), MSG_NOSIGNAL) >= 0)

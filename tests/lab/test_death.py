@@ -37,7 +37,8 @@ def acts(program):
 
 
 def looping(gate, program, *act):
-    return gate.start(program, "loop", "40", *act)
+    return gate.start(program, "loop", "40", *act,
+                      env={"RES_OPTIONS": "timeout:1 attempts:5"})
 
 
 def moment(chance, most):
@@ -136,6 +137,8 @@ def test_a_storm_of_deaths(lab, when_down):
     cut = [a for a in acts(known) if a.word != "ok"]
     assert when_down == "open" or not cut, (len(cut), cut[:5])
     for loop in refused:
+        if "udp4" in loop.argv:
+            continue  # what is sent may be swallowed: only the wire tells
         passed = [a for a in acts(loop) if a.word == "ok" and
                   not within(windows, a.began, a.ended)]
         assert not passed, (loop.argv, passed[:5], windows)
@@ -190,14 +193,15 @@ def test_others_do_not_flush_a_table_that_is_owned(lab):
 
 @pytest.mark.parametrize("foreign", [False, True])
 def test_all_dead_and_the_table_flushed(lab, foreign):
-    """Closed: nothing leaves, approved or not, by any way that was tried. foreign: another table saved marks while
+    """Closed: nothing leaves, approved or not, by any way that was tried; and the approved
+    flow that ran goes on when the table is back. foreign: another table saved marks while
     ours stood, early and late, and is loaded again."""
     bad = lab.program(lab.act, "bad")
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test\nallow /usr/bin/kdig any",
                         when_down="closed")
     if foreign:
         nft(lab, "-f", "-", text=FOREIGN)
-    held, _ = download(lab, gate)
+    held, file = download(lab, gate)
     assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
     listening = gate.start(lab.talk, "serve-tcp", zones.NEAR4, "4007")
     listening.wait_out("ready")
@@ -213,19 +217,23 @@ def test_all_dead_and_the_table_flushed(lab, foreign):
                 f"tcp4 {zones.ADS4} 80", f"udp4 {zones.ADS4} 9000", f"tcp6 {zones.ADS6} 80",
                 f"udp6 {zones.ADS6} 9000", f"udp4 {zones.DNS4} 53"))):
             program.say(f"{n} {act}")
-        for words in (("curl", "-4sSm1", f"http://{zones.address4(1)}/"),
-                      ("kdig", "+retry=0", "+time=1", f"@{zones.DNS4}", "x.ads.example"),
-                      ("ping", "-c1", "-W1", zones.ADS4)):
-            assert not gate.run(*words).ok, words
-        for program in tries:
-            wait_for(lambda p=program: acts(p), "its end")
-            assert acts(program)[0].word in ("silent", "refused"), program.out
+        others = [gate.start(*words) for words in (
+            ("curl", "-4sSm1", f"http://{zones.address4(1)}/"), ("ping", "-c1", "-W1", zones.ADS4),
+            ("kdig", "+retry=0", "+time=1", f"@{zones.DNS4}", "x.ads.example"))]
         assert not lab.far.run("timeout", "1", lab.talk, "tcp", zones.NEAR4, "4007").ok
+        for program in others:
+            assert not program.wait().ok
         seen = [p for p in wire.packets() if not (p.proto == "icmp6" or p.dport == 9)]
         assert not seen, [str(p) for p in seen][:5]
         assert lab.outside.run("curl", "-4sSm5", f"http://{zones.ADS4}/").ok
         assert wire.packets(dst=zones.ADS4), "the control"
+    for program in tries:
+        assert not acts(program) or acts(program)[0].word == "refused", program.out
+        program.popen.kill()
+        program.wait()
     gate.start_daemon()
+    assert held.running
+    grown(file, seconds=40)
     assert gate.run("curl", "-4sSm5", "http://n00002.shop.test/").ok
     held.popen.kill()
     held.wait()

@@ -230,6 +230,48 @@ static void the_past_is_bounded_and_may_be_torn(void **state)
 	assert_int_equal(live_next_id(l), 0);
 }
 
+struct heard {
+	unsigned n;
+	char last[HOST_MAX];
+};
+
+static void hear(void *ctx, uint32_t actor, const struct addr *to, const char *name)
+{
+	struct heard *h = ctx;
+
+	assert_int_equal(actor, 5);
+	assert_int_equal(to->family, 4);
+	h->n++;
+	strcpy(h->last, name);
+}
+
+static void add_named(struct live_book *l, uint32_t ct, const char *name, enum flow_dir dir)
+{
+	const struct ct_flow c = entry(ct);
+	struct flow f = { .id = ct, .actor = 5, .addr = c.dst, .dir = (uint8_t)dir };
+
+	strcpy(f.name, name);
+	live_add(l, &c, &f);
+}
+
+static void names_outlive_a_core(void **state)
+{
+	struct live_book *l = *state;
+	struct heard h = { 0 };
+
+	add_named(l, 1, "www.shop.test", FLOW_OUT);
+	add_named(l, 2, "came.in.test", FLOW_IN);
+	add_named(l, 3, "", FLOW_OUT);
+	add_named(l, 4, "ended.shop.test", FLOW_OUT);
+	live_drop(l, live_at(l, 4));
+	live_names(next_core(state), hear, &h);
+	assert_int_equal(h.n, 1);
+	assert_string_equal(h.last, "www.shop.test");
+	memset(past, 0xa5, LIVE_PAST_SIZE);
+	live_names(next_core(state), hear, &h);
+	assert_int_equal(h.n, 1);
+}
+
 static void counters(void **state)
 {
 	static const struct {
@@ -299,6 +341,7 @@ int main(void)
 		LIVE_TEST(more_than_fit),
 		LIVE_TEST(the_next_core_knows_it),
 		LIVE_TEST(the_past_is_bounded_and_may_be_torn),
+		LIVE_TEST(names_outlive_a_core),
 		LIVE_TEST(counters),
 	};
 

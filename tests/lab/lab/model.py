@@ -52,20 +52,21 @@ class State:
     rules: frozenset = frozenset()
     mode: str = "on"
 
-    def _kinds(self, slot):
+    def kinds(self, slot):
+        """Of the rules in force, those that speak of it."""
         own = {r.kind for r in self.rules if r.slot == slot}
         whole = {r.kind for r in self.rules if r.slot.program == slot.program and
                  r.kind in ("any", "no-program")}
         return own | whole
 
     def by_name(self, slot):
-        return "name" in self._kinds(slot)
+        return "name" in self.kinds(slot)
 
     def may_reach(self, slot, six, proto, port):
         """May any packet of the slot's program go there? Whatever it was told of the name."""
         if self.mode != "on":
             return self.mode == "paused"
-        kinds = self._kinds(slot)
+        kinds = self.kinds(slot)
         if "no-program" in kinds:
             return False
         return ("name" in kinds and "no-name" not in kinds) or "any" in kinds or \
@@ -77,24 +78,22 @@ class State:
         looked up to see."""
         if self.mode != "on":
             return self.mode == "paused"
-        kinds = self._kinds(slot)
+        kinds = self.kinds(slot)
         opens = any(r.slot.program == slot.program and r.kind in ("address", "port", "any")
                     for r in self.rules)
         return not kinds & {"no-program", "no-name"} and ("name" in kinds or opens)
 
     def must_reach(self, slot, named, six, proto, port):
-        """Is it sure to arrive? (What only the sink could let out is not.)"""
+        """Is it sure to arrive?"""
         if self.mode != "on":
             return False
-        kinds = self._kinds(slot)
+        kinds = self.kinds(slot)
         if kinds & {"no-program", "no-name"}:
             return False
         if named:
             return "name" in kinds or "any" in kinds
-        if proto == "udp":
-            return "any" in kinds
-        return "any" in kinds or (not six and port == 80 and
-                                  bool(kinds & {"address", "port"}))
+        return "any" in kinds or (not six and ("address" in kinds or
+                                               ("port" in kinds and (proto, port) == ("tcp", 80))))
 
 
 class Timeline:
