@@ -46,7 +46,7 @@ function Goes({ r }: { r: Flow | Query }) {
 	return <>
 		<Fact name={r.direction === 'in' ? 'From' : 'To'}><code>{safe(r.address) || '–'}
 			{r.port && r.direction !== 'in' ? `:${r.port}` : ''}/{safe(r.proto)}</code>
-			{r.direction === 'in' && r.port && <>, to port <code>{r.port}</code></>}</Fact>
+			{r.direction === 'in' && !!r.port && <>, to port <code>{r.port}</code></>}</Fact>
 		{r.country && <Fact name="Likely in"><button class="link"
 			onClick={() => { countryOnly.value = r.country!; }}>{flag(r.country)} {country(r.country)}
 			</button></Fact>}
