@@ -219,14 +219,13 @@ void gate_actor_idle(void *gate, const struct program *p)
 static void idle_take(struct idle *i)
 {
 	struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
+	struct grant_book *const books[] = { i->g->book, i->g->refusals, i->g->peers };
 
 	i->b = batch_new(i->g);
-	i->from = i->g->book;
-	grant_each_of(i->from, i->actor, drop_grant, i);
-	i->from = i->g->refusals;
-	grant_each_of(i->from, i->actor, drop_grant, i);
-	i->from = i->g->peers;
-	grant_each_of(i->from, i->actor, drop_grant, i);
+	for (size_t n = 0; n < ARRAY_LEN(books); n++) {
+		i->from = books[n];
+		grant_each_of(i->from, i->actor, drop_grant, i);
+	}
 	tell_map(i->b, NFT_ACTOR, i->actor, &a->out, VERDICT_NONE);
 	tell_map(i->b, NFT_INBOUND, i->actor, &a->in, VERDICT_NONE);
 	tell_map(i->b, NFT_LOCAL_NO, i->actor, &a->local, VERDICT_NONE);

@@ -362,3 +362,17 @@ void world_close(void)
 	waitpid(far, NULL, 0);
 	scratch_peer_end(peer);
 }
+
+int world_run(const char *name, const struct CMUnitTest *tests, size_t n)
+{
+	const char *why;
+	int r;
+
+	if (!world_open(&why)) {
+		printf("skipped: %s\n", why);
+		return SCRATCH_SKIPPED;
+	}
+	r = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+	world_close();
+	return r;
+}

@@ -9,6 +9,8 @@
 
 #include <sys/socket.h>
 
+struct CMUnitTest; /* cmocka.h */
+
 #define FAR4 "10.9.0.2"
 #define FAR6 "fd00:9::2"
 #define HERE4 "10.9.0.1"
@@ -63,5 +65,9 @@ uint32_t actor_of(const struct sockaddr_storage *from);
  * from the server it asked. */
 void ask_udp(const struct listener *l, uint32_t actor, const char *server);
 void ask_tcp(const struct listener *l, uint32_t actor, const char *server);
+
+/* all tests in one world; SCRATCH_SKIPPED where it cannot be made */
+int world_run(const char *name, const struct CMUnitTest *tests, size_t n);
+#define WORLD_RUN(tests) world_run(#tests, tests, sizeof(tests) / sizeof((tests)[0]))
 
 #endif

@@ -368,14 +368,6 @@ int main(void)
 		TEST(gone_askers),
 		TEST(kernel_resets_stay_here),
 	};
-	const char *why;
-	int r;
 
-	if (!world_open(&why)) {
-		printf("skipped: %s\n", why);
-		return SCRATCH_SKIPPED;
-	}
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	world_close();
-	return r;
+	return WORLD_RUN(tests);
 }

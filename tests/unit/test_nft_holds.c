@@ -241,14 +241,6 @@ int main(void)
 		HOLDS(what_is_known_does_not_wait),
 		HOLDS(a_flood_is_not_logged_whole),
 	};
-	const char *why;
-	int r;
 
-	if (!world_open(&why)) {
-		printf("skipped: %s\n", why);
-		return SCRATCH_SKIPPED;
-	}
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	world_close();
-	return r;
+	return WORLD_RUN(tests);
 }

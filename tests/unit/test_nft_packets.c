@@ -702,14 +702,6 @@ int main(void)
 		TEST(factory),
 		TEST(neighbour_discovery),
 	};
-	const char *why;
-	int r;
 
-	if (!world_open(&why)) {
-		printf("skipped: %s\n", why);
-		return SCRATCH_SKIPPED;
-	}
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	world_close();
-	return r;
+	return WORLD_RUN(tests);
 }
