@@ -24,19 +24,20 @@ static struct entry *entry_of(const struct table_node *n)
 
 uint64_t cache_key_hash(const struct table *t, const struct cache_key *k)
 {
-	uint8_t bytes[5 + HOST_MAX];
+	uint8_t bytes[7 + HOST_MAX];
 	size_t n = strnlen(k->name, HOST_MAX - 1);
 
 	memcpy(bytes, &k->type, 2);
 	memcpy(bytes + 2, &k->klass, 2);
-	bytes[4] = (uint8_t)(k->dnssec_ok | k->checking_disabled << 1);
-	memcpy(bytes + 5, k->name, n);
-	return table_hash(t, bytes, 5 + n);
+	memcpy(bytes + 4, &k->route, 2);
+	bytes[6] = (uint8_t)(k->dnssec_ok | k->checking_disabled << 1);
+	memcpy(bytes + 7, k->name, n);
+	return table_hash(t, bytes, 7 + n);
 }
 
 bool cache_key_equal(const struct cache_key *a, const struct cache_key *b)
 {
-	return a->type == b->type && a->klass == b->klass &&
+	return a->type == b->type && a->klass == b->klass && a->route == b->route &&
 		a->dnssec_ok == b->dnssec_ok &&
 		a->checking_disabled == b->checking_disabled &&
 		strcmp(a->name, b->name) == 0;

@@ -10,10 +10,11 @@
 
 #include "base/table.h"
 
-/* what was asked; borrows the name */
+/* what was asked, and which group of servers; borrows the name */
 struct cache_key {
 	const char *name;
 	uint16_t type, klass;
+	uint16_t route; /* 0: the default group */
 	bool dnssec_ok, checking_disabled;
 };
 

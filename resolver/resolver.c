@@ -198,8 +198,8 @@ static int ask_upstream(struct resolver *r, const struct cache_key *key,
 int resolver_ask(struct resolver *r, const struct wire_query *q, resolver_done done,
 	void *ctx, struct asking **asking)
 {
-	struct cache_key key = { q->name, q->type, q->klass, q->dnssec_ok,
-		q->flags & WIRE_CD };
+	struct cache_key key = { .name = q->name, .type = q->type, .klass = q->klass,
+		.dnssec_ok = q->dnssec_ok, .checking_disabled = q->flags & WIRE_CD };
 	const struct answer *answer;
 	struct table_node *n;
 

@@ -155,6 +155,9 @@ static void keys_differ(void **state)
 	other = k;
 	other.klass = 3;
 	assert_null(cache_get(&c, &other, 0));
+	other = k;
+	other.route = 1;
+	assert_null(cache_get(&c, &other, 0));
 	cache_done(&c);
 }
 
