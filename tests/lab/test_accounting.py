@@ -129,10 +129,10 @@ def test_totals_agree_with_the_interface(lab, wire):
     gate = lab.scupperd(default="allow")
     assert gate.status()["accounting"] is True
     before = wire()
-    down = gate.run("curl", "-4sSo", "/dev/null", "http://www.shop.test/bulk", timeout=60)
+    down = gate.run("curl", "-4sSo", "/dev/null", "http://www.shop.test/bulk", timeout=300)
     assert down.ok, down
     six = gate.run("curl", "-6sSo", "/dev/null", "-r", f"0-{5 * MB - 1}",
-                   "http://www.shop.test/bulk", timeout=60)
+                   "http://www.shop.test/bulk", timeout=300)
     assert six.ok, six
     up = client(lab.inside, zones.ECHO4)
     do(up, f"up {20 * MB}")

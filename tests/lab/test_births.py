@@ -105,7 +105,7 @@ def test_a_storm_of_births(lab):
         wait_for(lambda: len(many.out.splitlines()) == -(-SOCKETS // most), "its sockets", 60)
         lines = [crowd.line(n) for n in range(births)]
         text = "\n".join(" ".join(map(str, line[0])) for line in lines)
-        done = gate.run("xargs", "-P", "30", "-L", "1", "env", input=text, timeout=60 + births)
+        done = gate.run("xargs", "-P", "30", "-L", "1", "env", input=text, timeout=300 + births)
         assert many.running and all(f.running for f in flood)
     finally:
         many.popen.stdin.close()

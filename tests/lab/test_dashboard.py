@@ -30,7 +30,7 @@ def link(gate):
     return gate.json("open")["url"]
 
 
-def tell(gate, story, url=None, seconds=60, uid=None, env=None, **can):
+def tell(gate, story, url=None, seconds=300, uid=None, env=None, **can):
     """Runs a story in the scope and answers what it asks of the lab by can's functions."""
     can.setdefault("link", lambda: link(gate))
     page = gate.start("node", TOP / "tests/browser/real.mjs", *story.split("."),

@@ -14,7 +14,7 @@ def fetch_all(gate, family, names, at_once=50):
     """One fresh curl a name; name -> (HTTP status, address it came from)."""
     out = gate.run("xargs", "-P", at_once, "-I{}", "curl", family, "-sS", "-o", "/dev/null",
                    "-w", "%{http_code} %{remote_ip} {}\\n", "--max-time", "10", "http://{}/",
-                   input="\n".join(names), timeout=120)
+                   input="\n".join(names), timeout=600)
     assert out.ok, out
     got = {}
     for line in out.out.splitlines():

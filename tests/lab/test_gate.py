@@ -22,7 +22,7 @@ def tls(host, address, *more, port=443):
 
 
 def python(gate, code, *argv):
-    return gate.run(PYTHON, "-c", "import socket, ssl, sys, time\n" + code, *argv, timeout=30)
+    return gate.run(PYTHON, "-c", "import socket, ssl, sys, time\n" + code, *argv, timeout=120)
 
 
 # by address
@@ -252,7 +252,7 @@ print(n, out.hexdigest() == back.hexdigest())
 def test_half_a_gigabyte_is_passed_on_whole(lab):
     gate = lab.scupperd(rules=f"allow /usr/bin/curl {zones.WWW4}")
     # the gate meets the first connection only
-    done = gate.run("sh", "-c", f"curl -sSm60 http://{zones.WWW4}/fast | sha256sum", timeout=80)
+    done = gate.run("sh", "-c", f"curl -sSm60 http://{zones.WWW4}/fast | sha256sum", timeout=300)
     wanted = hashlib.sha256()
     for _ in range(512):
         wanted.update(bytes(1 << 20))
@@ -265,7 +265,7 @@ def test_ssh_through_the_gate(lab):
     done = gate.run("sh", "-c", f"head -c 20000000 /dev/urandom > {lab.tmp}/sent; "
                     f"ssh -i {key} -o UserKnownHostsFile={lab.world.dir}/known_hosts "
                     f"root@{zones.SSH4} sha256sum < {lab.tmp}/sent; sha256sum < {lab.tmp}/sent",
-                    timeout=60)
+                    timeout=300)
     sums = [line.split()[0] for line in done.out.splitlines()]
     assert len(sums) == 2 and sums[0] == sums[1], done
 

@@ -74,7 +74,7 @@ def heard(gate, name, path, rule):
 def refused(lab, *words, env=None):
     """The same client to a name that nothing allows: nothing of it leaves."""
     with lab.capture_to(EVIL4) as wire:
-        no = lab.inside.run(*words, env=env, timeout=60)
+        no = lab.inside.run(*words, env=env, timeout=300)
         assert not no.ok, no
         assert not wire.packets(), [str(p) for p in wire.packets()]
 
@@ -105,7 +105,7 @@ def test_git_over_https(lab, hosts, far_wares):
            "GIT_COMMITTER_EMAIL": "l@shop.test"}
 
     def git(*words, at=lab.tmp):
-        done = gate.run("git", "-C", at, *words, env=env, timeout=60)
+        done = gate.run("git", "-C", at, *words, env=env, timeout=300)
         assert done.ok, done
         return done.out.strip()
     git("clone", "-q", "https://git.shop.test:8443/repo.git", "one")
@@ -159,7 +159,7 @@ def test_apt(lab, hosts, served, scheme):
                 "Acquire::Retries=0", "-o", "Acquire::Languages=none", "-o",
                 f"Acquire::{scheme}::Proxy=DIRECT", *words)
     for words in ("update", "--error-on=any"), ("install", "-y", "--download-only", "ware"):
-        done = gate.run(*apt("apt.shop.test", *words), timeout=60)
+        done = gate.run(*apt("apt.shop.test", *words), timeout=300)
         assert done.ok, done
     got = list((lab.tmp / "cache/archives").glob("ware*.deb"))
     assert [f.read_bytes() == deb for f in got] == [True]
@@ -197,7 +197,7 @@ def test_npm(lab, hosts, served):
     def npm(host):
         return ("npm", "--prefix", lab.tmp, "--cache", lab.tmp / host, "--registry",
                 f"https://{host}/wares/", "install", "ware")
-    done = gate.run(*npm("npm.shop.test"), env=env, timeout=60)
+    done = gate.run(*npm("npm.shop.test"), env=env, timeout=300)
     assert done.ok, done
     assert (lab.tmp / "node_modules/ware/payload").read_bytes() == \
         (served / "package/payload").read_bytes()
@@ -233,7 +233,7 @@ print("closed", flush=True)
     ws.wait_out("open 1")
     wanted = lab.far.start("sh", "-c", f"{wares.STREAM} | openssl sha256 -r")
     done = gate.run("sh", "-c", "curl -sSm100 https://big.shop.test:8443/stream | "
-                    "openssl sha256 -r", timeout=110)
+                    "openssl sha256 -r", timeout=300)
     assert done.ok and done.out == wanted.wait(100).out, done
     for line in "open 2", "closed":
         ws.say("")

@@ -54,7 +54,7 @@ class Home:
     def reaches(self, url):
         done = self.place.run("curl", "-sS", "-o", "/dev/null", "--retry", "5",
                               "--retry-connrefused", "--retry-all-errors", "--retry-max-time",
-                              "15", "-m", "10", url, timeout=60)
+                              "15", "-m", "10", url, timeout=300)
         return "" if done.ok else f"no way to {url} here: {done.err.strip().splitlines()[-1:]}"
 
 

@@ -20,7 +20,7 @@ def run(lab):
     scupper = lab.world.build / "scupper"
 
     def start(*words, **how):
-        return lab.direct.run(scupper, "run", *words, timeout=40, **how)
+        return lab.direct.run(scupper, "run", *words, timeout=200, **how)
     return start
 
 
@@ -210,7 +210,7 @@ LOOK = "import os; print(sorted(os.listdir('/proc/self/fd')))"
 def test_no_descriptor_but_the_three_is_inherited(lab):
     scupper = lab.world.build / "scupper"
     seen = [lab.direct.run("bash", "-c", f'exec 7</etc/hosts; "$@"', "-", *head,
-                           sys.executable, "-c", LOOK, timeout=40)
+                           sys.executable, "-c", LOOK, timeout=200)
             for head in ((), (scupper, "run", "--"))]
     assert "'7'" in seen[0].out and "'7'" not in seen[1].out, seen
     assert seen[1].out.count("'") == 8, seen  # 0, 1, 2 and the directory itself
@@ -226,7 +226,7 @@ def test_a_socket_as_standard_input_is_refused(lab):
 
     def start(family, *options):
         return lab.direct.run(sys.executable, "-c", SOCKET, int(family), scupper, "run",
-                              *options, "--", "true", timeout=40)
+                              *options, "--", "true", timeout=200)
     for family in socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK:
         no = start(family)
         assert no.rc == 126 and "standard input is a network socket" in no.err, no

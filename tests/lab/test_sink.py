@@ -40,7 +40,7 @@ def udp(address, port, connected=True, device="", tries=20, wait=.25):
 """
 
 
-def python(gate, code, *argv, program=PYTHON, timeout=30):
+def python(gate, code, *argv, program=PYTHON, timeout=120):
     done = gate.run(program, "-c", CLIENT + code, *argv, timeout=timeout)
     assert done.ok, done
     return done.out.split()

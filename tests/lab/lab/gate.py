@@ -26,7 +26,7 @@ SECTIONS = {
 
 class _Unix(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=60)
         self._path = path
 
     def connect(self):
@@ -98,7 +98,7 @@ class Gate:
     def log(self):
         return self.daemon.err
 
-    def wait_log(self, text, seconds=20):
+    def wait_log(self, text, seconds=120):
         def said():
             if text in self.log:
                 return True
@@ -173,7 +173,7 @@ class Gate:
 
     # what it says
 
-    def cli(self, *words, timeout=20):
+    def cli(self, *words, timeout=120):
         done = self.world.daemon.run(self.scupper, "--socket", self.socket, *words,
                                      timeout=timeout)
         return done
@@ -240,11 +240,11 @@ class Gate:
     def why(self, *program):
         return self.cli("why", *program)
 
-    def wait_query(self, wanted, what="a query", seconds=5):
+    def wait_query(self, wanted, what="a query", seconds=60):
         """The last listed query for which wanted(query) holds."""
         return self._wait(self.queries, wanted, what, seconds)
 
-    def wait_flow(self, wanted, what="a flow", seconds=5):
+    def wait_flow(self, wanted, what="a flow", seconds=60):
         return self._wait(self.flows, wanted, what, seconds)
 
     def _wait(self, listed, wanted, what, seconds):

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 
-def wait_for(condition, what, seconds=10.0):
+def wait_for(condition, what, seconds=60.0):
     """The first true value of condition(); fails saying what never came."""
     deadline = time.monotonic() + seconds
     while True:
@@ -71,7 +71,7 @@ class Running:
     def running(self):
         return self.popen.poll() is None
 
-    def wait_out(self, text, seconds=10):
+    def wait_out(self, text, seconds=60):
         def there():
             if text in self.out:
                 return True
@@ -88,14 +88,14 @@ class Running:
         return Result(self.argv, self.popen.returncode, self.out, self.err,
                       time.monotonic() - self.began)
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=120):
         try:
             self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds} s: {self.result()}") from None
         return self.result()
 
-    def stop(self, sig=signal.SIGTERM, seconds=10):
+    def stop(self, sig=signal.SIGTERM, seconds=120):
         if self.popen.poll() is None:
             self.popen.send_signal(sig)
         if self.popen.stdin:
@@ -122,7 +122,7 @@ class Place:
     def _env(self, env):
         return {**os.environ, "LC_ALL": "C", **self.env, **(env or {})}
 
-    def run(self, *argv, input=None, timeout=30, uid=None, env=None):
+    def run(self, *argv, input=None, timeout=120, uid=None, env=None):
         began = time.monotonic()
         try:
             done = subprocess.run(self._argv(argv, uid), capture_output=True, input=input,

@@ -59,14 +59,14 @@ class Quick:
                 self.screen += more
         return self.screen.decode(errors="replace")
 
-    def wait_said(self, what, seconds=120):
+    def wait_said(self, what, seconds=300):
         def there():
             found = re.search(what, self.said)
             assert found or self.popen.poll() is None, f"ended: {self.said}"
             return found
         return wait_for(there, f"{what!r} on the screen", seconds)
 
-    def up(self, seconds=120):
+    def up(self, seconds=300):
         self.wait_said("Ctrl-C: stop", seconds)
         return self
 
@@ -81,7 +81,7 @@ class Quick:
     def links(self):
         return LINK.findall(self.said)
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=120):
         def ended():
             self.said  # a full terminal would stop it
             return self.popen.poll() is not None

@@ -96,7 +96,7 @@ class Terminal:
         """The first line with word in it, or None."""
         return next((line for line in self.look() if word in line), None)
 
-    def wait(self, *words, gone=(), seconds=20):
+    def wait(self, *words, gone=(), seconds=120):
         """Until all words stand somewhere on the screen, and none of gone."""
         def there():
             text = self.text
@@ -106,7 +106,7 @@ class Terminal:
         except AssertionError as e:
             raise AssertionError(f"{e}; there is, rc {self.popen.poll()}:\n{self.text}") from None
 
-    def until(self, condition, what, seconds=20):
+    def until(self, condition, what, seconds=120):
         """Until condition() holds; the screen is in the message if it never does."""
         try:
             return wait_for(lambda: self.look() and condition(), what, seconds)
@@ -118,7 +118,7 @@ class Terminal:
         for key in keys:
             os.write(self._master, KEYS.get(key, key).encode())
 
-    def ended(self, seconds=20):
+    def ended(self, seconds=120):
         """Its exit status."""
         wait_for(lambda: self.look() and self.popen.poll() is not None, "the end", seconds)
         self.look()
