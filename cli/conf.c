@@ -171,7 +171,12 @@ static int read_upstream(struct reader *r, const char *value)
 {
 	if (strncmp(value, "tls://", 6) == 0 || strncmp(value, "https://", 8) == 0)
 		return fail(r, "encrypted upstreams come with a later version: %s", value);
-	return read_at(value, 53, r->c->upstreams, CONF_UPSTREAMS_MAX, &r->c->nupstreams);
+	if (r->c->nupstreams == CONF_UPSTREAMS_MAX)
+		return -EINVAL;
+	if (upstream_parse(value, &r->c->upstreams[r->c->nupstreams]) < 0)
+		return -EINVAL;
+	r->c->nupstreams++;
+	return 0;
 }
 
 static int read_refusal(struct reader *r, const char *value)

@@ -9,11 +9,12 @@
 #include "base/flow.h"
 #include "base/instance.h"
 #include "base/log.h"
+#include "resolver/resolver.h"
 
 enum {
 	CONF_PATH_MAX = 256,
 	CONF_LISTEN_MAX = 8,
-	CONF_UPSTREAMS_MAX = 8,
+	CONF_UPSTREAMS_MAX = UPSTREAMS_MAX,
 	CONF_PEEK_PORTS_MAX = 8,
 	CONF_LINE_MAX = 1024,
 	CONF_TEXT_MAX = 1 << 20,
@@ -43,7 +44,7 @@ struct conf {
 	struct conf_at listen[CONF_LISTEN_MAX];
 	unsigned nlisten;
 	bool listen_none;      /* listen=none: only what is redirected */
-	struct conf_at upstreams[CONF_UPSTREAMS_MAX];
+	struct upstream upstreams[CONF_UPSTREAMS_MAX];
 	unsigned nupstreams;
 	enum conf_refusal refusal;
 	uint64_t cache_size;

@@ -15,9 +15,10 @@ static void table_places(const struct held *h, struct nft_conf *conf)
 	for (unsigned i = 0; i < conf->npeek; i++)
 		conf->peek_ports[i] = h->conf->peek_ports[i];
 	for (unsigned i = 0; i < h->conf->nupstreams; i++) {
-		const struct conf_at *at = &h->conf->upstreams[i];
+		const struct upstream *at = &h->conf->upstreams[i];
 
-		if (at->port != conf->dns_port)
+		/* what others speak with an encrypted server is no DNS that we could read */
+		if (at->kind == UPSTREAM_PLAIN && at->port != conf->dns_port)
 			conf->dns_at[conf->ndns_at++] = (struct nft_at){ at->addr, at->port };
 	}
 	conf->nweb = h->nweb_ports;

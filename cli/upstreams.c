@@ -55,7 +55,7 @@ unsigned upstreams_find(const struct conf *conf, struct upstream out[CONF_UPSTRE
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < conf->nupstreams; i++)
-		out[n++] = (struct upstream){ conf->upstreams[i].addr, conf->upstreams[i].port };
+		out[n++] = conf->upstreams[i];
 	for (size_t i = 0; i < 2 * ARRAY_LEN(files) && n == 0; i++)
 		n = read_resolv(conf, files[i % ARRAY_LEN(files)], i >= ARRAY_LEN(files), out);
 	if (stat(RESOLV_CONF, &st) == 0)
@@ -78,7 +78,7 @@ bool upstreams_stale(const struct conf *conf, const struct timespec *changed)
 bool upstreams_public(const struct upstream *up, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (addr_zone(&up[i].addr) == ZONE_INTERNET)
+		if (up[i].addr.family == 0 || addr_zone(&up[i].addr) == ZONE_INTERNET)
 			return true;
 	return false;
 }

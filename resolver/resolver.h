@@ -12,9 +12,17 @@ struct uv_loop_s;
 struct resolver;
 struct asking; /* one asker waiting */
 
+/* A server and how it is asked. An encrypted one's certificate must be for its name, or,
+ * where it has none, for its address; where it has no address, bootstrap servers say it. */
+enum upstream_kind { UPSTREAM_PLAIN, UPSTREAM_TLS, UPSTREAM_HTTPS };
+enum { UPSTREAM_PATH_MAX = 128, UPSTREAM_TEXT_MAX = 160 };
 struct upstream {
-	struct addr addr;
+	struct addr addr;     /* family 0: found by name */
 	uint16_t port;
+	uint8_t kind;         /* enum upstream_kind */
+	bool fallback;        /* asked only while none of the others can be reached */
+	char name[HOST_MAX];  /* "" for plain ones, and where the address is the name */
+	char path[UPSTREAM_PATH_MAX]; /* of HTTPS: "/dns-query" */
 };
 
 struct resolver_conf {
@@ -68,7 +76,12 @@ void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t
 /* The system's own servers from resolv.conf text, never a loopback of ours (127.0.0.53 and
  * .54, 127.0.0.153 to .160, fd53:6375:7070::/48). How many were put into out. */
 int upstream_parse_resolv_conf(const char *text, struct upstream *out, size_t max);
-int upstream_parse(const char *text, struct upstream *out); /* "9.9.9.9", "[::1]:5353" */
+/* "9.9.9.9", "[::1]:5353"; "tls://HOST[:PORT]" and "https://HOST[:PORT][/PATH]", HOST an
+ * address or a name; behind a '#' the other of the two. -EINVAL */
+int upstream_parse(const char *text, struct upstream *out);
+/* as upstream_parse() reads it, the port always written; cut where it is too long */
+const char *upstream_text(const struct upstream *u, char out[static UPSTREAM_TEXT_MAX]);
+bool upstream_equal(const struct upstream *a, const struct upstream *b);
 
 struct resolver_stats {
 	uint64_t hits, misses, upstream_sent, upstream_failed, shared, entries, bytes;

@@ -56,11 +56,6 @@ struct exchange {
 	uint8_t query[EXCHANGE_QUERY_MAX];
 };
 
-static bool upstream_equal(const struct upstream *a, const struct upstream *b)
-{
-	return a->port == b->port && addr_cmp(&a->addr, &b->addr) == 0;
-}
-
 static struct server *server_find(struct upstreams *u, const struct upstream *up)
 {
 	for (size_t i = 0; i < u->n; i++)

@@ -375,6 +375,56 @@ static void servers(void **state)
 	assert_int_equal(upstream_parse("dns.example", u), -EINVAL);
 }
 
+/* what stands in the configuration, and as it is shown */
+static void encrypted_servers(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+		enum upstream_kind kind;
+	} cases[] = {
+		{ "9.9.9.9", "9.9.9.9:53", UPSTREAM_PLAIN },
+		{ "[2620:fe::fe]:5353", "[2620:fe::fe]:5353", UPSTREAM_PLAIN },
+		{ "tls://9.9.9.9", "tls://9.9.9.9:853", UPSTREAM_TLS },
+		{ "tls://9.9.9.9#DNS.quad9.net.", "tls://9.9.9.9:853#dns.quad9.net", UPSTREAM_TLS },
+		{ "tls://[2620:fe::fe]:8853#dns.quad9.net",
+			"tls://[2620:fe::fe]:8853#dns.quad9.net", UPSTREAM_TLS },
+		{ "tls://dns.quad9.net", "tls://dns.quad9.net:853", UPSTREAM_TLS },
+		{ "tls://dns.quad9.net:8853#9.9.9.9", "tls://9.9.9.9:8853#dns.quad9.net",
+			UPSTREAM_TLS },
+		{ "https://1.1.1.1/dns-query", "https://1.1.1.1:443/dns-query", UPSTREAM_HTTPS },
+		{ "https://dns.quad9.net", "https://dns.quad9.net:443/dns-query", UPSTREAM_HTTPS },
+		{ "https://dns.quad9.net/a/b#2620:fe::fe",
+			"https://[2620:fe::fe]:443/a/b#dns.quad9.net", UPSTREAM_HTTPS },
+		{ "https://dns.quad9.net:444/#9.9.9.9", "https://9.9.9.9:444/#dns.quad9.net",
+			UPSTREAM_HTTPS },
+	};
+	static const char *const bad[] = { "", "tls://", "tls://9.9.9", "tls://9.9.9.9:0",
+		"tls://9.9.9.9:", "9.9.9.9:0", "tls://9.9.9.9/dns-query", "tls://9.9.9.9#",
+		"tls://9.9.9.9#1.1.1.1", "tls://a.example#b.example", "tls://a.example:65536",
+		"https://a.example/ b", "https:///dns-query", "http://a.example/",
+		"quic://a.example", "9.9.9.9#dns.quad9.net", "https://a.example/Ã¤" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[UPSTREAM_TEXT_MAX];
+		struct upstream u, again;
+
+		print_message("%s\n", cases[i].text);
+		assert_int_equal(upstream_parse(cases[i].text, &u), 0);
+		assert_int_equal(u.kind, cases[i].kind);
+		assert_string_equal(upstream_text(&u, text), cases[i].shown);
+		assert_int_equal(upstream_parse(text, &again), 0);
+		assert_true(upstream_equal(&u, &again));
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct upstream u = { .port = 7 };
+
+		print_message("\"%s\"\n", bad[i]);
+		assert_int_equal(upstream_parse(bad[i], &u), -EINVAL);
+		assert_int_equal(u.port, 7);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +438,7 @@ int main(void)
 		cmocka_unit_test(hosts_file),
 		cmocka_unit_test(local_names),
 		cmocka_unit_test(servers),
+		cmocka_unit_test(encrypted_servers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
