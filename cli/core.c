@@ -274,19 +274,38 @@ static void mark_stale(struct core *c)
 	free(flows);
 }
 
+/* are there sockets that existed before us, and no core has judged them all? */
+static bool adopts(const struct held *h)
+{
+	return !h->adopted && !h->basic;
+}
+
+/* does the kernel know nothing of an instance before us but what conntrack remembers? */
+static bool fresh(const struct held *h)
+{
+	return h->restarts == 0 && !h->after_fall;
+}
+
 /* the kernel's half: the table, what stands in it, and its news */
 static int open_kernel(struct core *c)
 {
-	/* a block stands from the table's first moment on */
-	const struct nft_element blocked = { .set = NFT_BLOCKED, .actor = ACTOR_SELF };
+	/* switches that are on from the table's first moment */
+	struct nft_element on[2];
+	size_t non = 0;
 	struct nft_element *els = NULL;
 	size_t n = 0;
 	int r;
 
+	if (filter_mode(c->filter) == FILTER_BLOCK)
+		on[non++] = (struct nft_element){ .set = NFT_BLOCKED, .actor = ACTOR_SELF };
+	if (adopts(c->held))
+		on[non++] = (struct nft_element){ .set = NFT_ADOPTING, .actor = ACTOR_SELF };
 	c->instance = c->held->instance;
+	if (fresh(c->held) && !c->held->basic && nft_present(&c->instance) == 0)
+		ct_delete_all(&c->instance);
 	r = c->held->basic ? basic_open(&c->loop, c->held->scope, &c->basic) : 0;
 	if (r == 0)
-		r = core_open_table(c, &blocked, filter_mode(c->filter) == FILTER_BLOCK);
+		r = core_open_table(c, on, non);
 	if (r == 0)
 		r = diag_open(&c->diag);
 	if (r == 0)
@@ -308,7 +327,7 @@ static int open_kernel(struct core *c)
 		r = nflog_open(&c->loop, &c->instance, gate_refused, c->gate, &c->nflog);
 	if (r == 0 && c->held->restarts == 0)
 		ct_delete_dns();
-	if (r == 0 && c->held->restarts == 0 && !c->held->after_fall)
+	if (r == 0 && fresh(c->held))
 		mark_stale(c);
 	return r;
 }
@@ -534,7 +553,7 @@ int core_main(struct held *h)
 	c.unwatched = COUNT_IDLE_S; /* at once: what lived under a core before us */
 	if (h->who)
 		uv_timer_start(&c.count, on_count, 0, COUNT_MS);
-	if (h->restarts || h->basic || gate_adopt(c.gate, on_adopted, &c) < 0)
+	if (!adopts(h) || gate_adopt(c.gate, on_adopted, &c) < 0)
 		gate_after(c.gate, say_ready, &c);
 	uv_run(&c.loop, UV_RUN_DEFAULT);
 	close_all(&c);

@@ -47,6 +47,7 @@ struct held {
 	int ready[2];              /* the core writes a byte when it serves */
 	struct rights rights;
 	uint32_t restarts;
+	bool adopted;              /* by a core before: sockets older than us are judged */
 	int64_t started_ms;
 };
 

@@ -221,6 +221,7 @@ static void on_ready(struct supervisor *s)
 	char byte;
 
 	while (read(s->held.ready[0], &byte, 1) == 1) {
+		s->held.adopted = true;
 		if (s->ready)
 			continue;
 		s->ready = true;

@@ -53,7 +53,9 @@ static void moved(void *ctx, int r)
 	free(a);
 }
 
-/* its conntrack entry first, then the mark: the other way round its next packet is refused */
+/* Its conntrack entry first, then the mark: the other way round its next packet might get
+ * another source port. In between the two differ, and what is refused vanishes
+ * (NFT_ADOPTING). */
 static void let_on(struct gate *g, const struct who_socket *s, bool inbound,
 	who_answer answer, void *token)
 {
@@ -118,10 +120,24 @@ static void judge(void *ctx, const struct who_socket *s, who_answer answer, void
 		answer(token, WHO_END);
 }
 
+static void tell_switch(struct gate *g, bool on)
+{
+	const struct nft_element el = { .set = NFT_ADOPTING, .actor = ACTOR_SELF };
+	struct batch *b = batch_new(g);
+
+	g->adopting = on;
+	if (on)
+		batch_put(b, &el);
+	else
+		batch_take(b, &el);
+	batch_send(b, NULL, NULL);
+}
+
 static void all_done(void *ctx, unsigned found)
 {
 	struct adopting *ad = ctx;
 
+	tell_switch(ad->g, false);
 	if (ad->done)
 		ad->done(ad->ctx, found);
 	free(ad);
@@ -140,8 +156,11 @@ int gate_adopt(struct gate *g, void (*done)(void *ctx, unsigned found), void *ct
 	ad->g = g;
 	ad->done = done;
 	ad->ctx = ctx;
+	tell_switch(g, true); /* a new table has it already, but one that stood has not */
 	r = who_adopt(g->parts.who, judge, all_done, ad);
-	if (r < 0)
+	if (r < 0) {
+		tell_switch(g, false);
 		free(ad);
+	}
 	return r;
 }

@@ -77,6 +77,7 @@ struct gate {
 	uint64_t generation;      /* of the rules: a pass that slept is judged again */
 	enum gate_mode mode;
 	bool switches_told;       /* the kernel's switches are as mode says */
+	bool adopting;            /* so is NFT_ADOPTING */
 	struct grant_book *book;
 	struct grant_book *refusals; /* refusal.c */
 	struct grant_book *peers; /* who may come in, where a rule tells peers apart */

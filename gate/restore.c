@@ -91,6 +91,7 @@ void gate_restore(struct gate *g, const struct nft_element *els, size_t n)
 		case NFT_NUMBER: /* who/ knows them */
 		case NFT_PAUSED: /* whoever opened the gate says its mode */
 		case NFT_BLOCKED:
+		case NFT_ADOPTING: /* gate_adopt() takes it away */
 		case NFT_TUNNEL: /* tunnels.h's */
 		case NFT_TUNNEL_FROM:
 			break;
@@ -173,6 +174,9 @@ int gate_elements(struct gate *g, struct nft_element **out, size_t *n)
 		elements_add(&l, &(struct nft_element){ .set = NFT_PAUSED, .actor = ACTOR_SELF });
 	if (g->mode == GATE_BLOCKED)
 		elements_add(&l, &(struct nft_element){ .set = NFT_BLOCKED, .actor = ACTOR_SELF });
+	if (g->adopting)
+		elements_add(&l, &(struct nft_element){ .set = NFT_ADOPTING,
+				    .actor = ACTOR_SELF });
 	grant_each(g->book, list_grant, &l);
 	grant_each(g->peers, list_grant, &l);
 	if (l.no_memory) {

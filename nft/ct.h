@@ -63,6 +63,11 @@ int ct_find_sent(const struct instance *instance, const struct ct_flow *seen,
  * it) gets a new entry in the actor's zone; one that came in (f->inbound, f->src is the
  * peer) keeps its entry and gets the mark. Do it before the socket is marked. */
 int ct_adopt(const struct instance *instance, const struct ct_flow *f);
+/* At start, where no table of ours stands: every entry that bears the instance's magic or
+ * stands in a zone of its numbers. Returns how many. The kernel hangs a new table's chains up
+ * before their rules count: a packet of such a flow would be in no zone for that moment, and
+ * get another source port, as the reply to its own is taken. */
+int ct_delete_all(const struct instance *instance);
 /* At start: entries to port 53 of anybody that bear no instance's mark and stand in no zone
  * of their own, so that none keeps its old server. Returns how many. */
 int ct_delete_dns(void);

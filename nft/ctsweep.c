@@ -190,7 +190,7 @@ int ct_find_sent(const struct instance *instance, const struct ct_flow *seen,
 	return r;
 }
 
-enum { ADOPT_TRIES = 4 };
+enum { ADOPT_TRIES = 16 };
 
 static int adopt(struct ask *a, const struct ct_tuple *t, uint32_t mark, bool inbound)
 {
@@ -231,6 +231,37 @@ int ct_adopt(const struct instance *instance, const struct ct_flow *f)
 	r = adopt(&a, &tuple, instance_mark(instance, f->actor) | CTMARK_ADOPTED, f->inbound);
 	ask_close(&a);
 	return r;
+}
+
+static int take_ours(const struct nlmsghdr *message, void *ctx)
+{
+	struct taking *t = ctx;
+	char buf[ASK_REQUEST_MAX];
+	struct ct_entry e;
+	struct ct_flow f;
+	int r;
+
+	if (ct_entry_read(message, &e) < 0)
+		return 0;
+	if (!ct_entry_flow(&e, t->instance, &f) &&
+		(e.orig.zone <= instance_zone(t->instance, 0) ||
+			e.orig.zone > instance_zone(t->instance, ACTOR_MASK)))
+		return 0;
+	r = ask_ack(&t->by, ct_entry_put_delete(buf, &e));
+	t->deleted += r == 0;
+	return r == -ENOENT ? 0 : r;
+}
+
+int ct_delete_all(const struct instance *instance)
+{
+	struct taking t = { .instance = instance };
+	int r = ask_open(NETLINK_NETFILTER, &t.by);
+
+	if (r < 0)
+		return r;
+	r = sweep(0, 0, NO_ZONE, take_ours, &t);
+	ask_close(&t.by);
+	return r < 0 ? r : t.deleted;
 }
 
 int ct_delete_dns(void)

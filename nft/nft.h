@@ -87,6 +87,8 @@ enum nft_set {
 	/* switches over everything above: one element, of ACTOR_SELF, is on */
 	NFT_PAUSED,      /* nothing is refused; flows are marked and DNS redirected as ever */
 	NFT_BLOCKED,     /* nothing goes out or in but this machine's own; stands over PAUSED */
+	NFT_ADOPTING,    /* sockets from before are judged and marked: until then what is refused,
+			  * but for first packets, vanishes: an answer would end what may go on */
 	/* of ACTOR_SELF too: where this machine's tunnels send to, and WireGuard from */
 	NFT_TUNNEL,      /* addr . proto . port; port 0: a protocol without ports */
 	NFT_TUNNEL_FROM, /* proto . source port */

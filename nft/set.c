@@ -81,6 +81,7 @@ const struct set_def set_defs[SET_COUNT] = {
 		NFT_SET_MAP | NFT_SET_EVAL, ACTORS_MAX, KEY2(TYPE_CGROUP, TYPE_UID), 12 },
 	[SET_PAUSED] = SWITCH(NFT_PAUSED, "paused"),
 	[SET_BLOCKED] = SWITCH(NFT_BLOCKED, "blocked"),
+	[SET_ADOPTING] = SWITCH(NFT_ADOPTING, "adopting"),
 	[SET_TUNNEL4_SVC] = TUNNEL_SET(NFT_TUNNEL, "tunnel4", 4, MARK_ADDR_SVC(TYPE_IPADDR), 16),
 	[SET_TUNNEL6_SVC] = TUNNEL_SET(NFT_TUNNEL, "tunnel6", 6, MARK_ADDR_SVC(TYPE_IP6ADDR), 28),
 	[SET_TUNNEL_FROM] = TUNNEL_SET(NFT_TUNNEL_FROM, "tunnel_from", 0,
@@ -107,8 +108,8 @@ bool set_is_tunnel(enum set_id id)
 /* nobody's own: the key has our number in the actor's place */
 static bool for_all(enum nft_set set)
 {
-	return set == NFT_PAUSED || set == NFT_BLOCKED || set == NFT_TUNNEL ||
-	       set == NFT_TUNNEL_FROM;
+	return set == NFT_PAUSED || set == NFT_BLOCKED || set == NFT_ADOPTING ||
+	       set == NFT_TUNNEL || set == NFT_TUNNEL_FROM;
 }
 
 static bool element_ok(const struct nft_element *el, const struct set_def *d)

@@ -360,6 +360,7 @@ static void chains_no(struct builder *b)
 {
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		chain_at(b, refusals[i].chain);
+		RULE(b, if_on(b, SET_ADOPTING), do_jump(b, "no_yet"));
 		if (b->conf->log_refused) {
 			RULE(b, do_stamp_from_sock(b));
 			RULE(b, if_within(b, SET_LOGS, LOGS_PER_S, LOGS_BURST),
@@ -367,6 +368,12 @@ static void chains_no(struct builder *b)
 		}
 		RULE(b, do_goto(b, "no"));
 	}
+	/* Of a socket that is not yet judged: it bears no mark, a dead daemon's, or one that its
+	 * entry has not yet or not any more. A reset would end it on either side; what vanishes is
+	 * sent again. */
+	chain_at(b, "no_yet");
+	RULE(b, if_syn(b), do_return(b));
+	RULE(b, do_drop(b));
 	/* a raw socket's packet in another's name: the answer would leave, and quote it */
 	chain_at(b, "no");
 	RULE(b, if_from_type(b, RTN_LOCAL), do_goto(b, "say_no"));
@@ -397,17 +404,19 @@ static void chains_make(struct builder *b)
 		const char *name;
 		struct hook hook;
 	} hooked[] = {
-		{ "raw_out", { "filter", NF_INET_LOCAL_OUT, RAW } },
 		{ "nat_out", { "nat", NF_INET_LOCAL_OUT, NAT } },
 		{ "out", { "filter", NF_INET_LOCAL_OUT, FILTER } },
 		{ "post_nat", { "nat", NF_INET_POST_ROUTING, NAT } },
 		{ "post", { "filter", NF_INET_POST_ROUTING, LAST } },
 		{ "in", { "filter", NF_INET_LOCAL_IN, FILTER } },
+		/* The last to be hung up, so the last to be taken down, one by one, when the table's
+		 * owner dies: with nat and without zones a running flow would get another port. */
+		{ "raw_out", { "filter", NF_INET_LOCAL_OUT, RAW } },
 	};
 	static const char *const plain[] = {
 		"tunnel", "tunnel_from", "lost", "nat_ours", "nat_sink", "nat_gate",
 		"nat_peek", "nat_met", "ours", "held", "sunk", "self", "mine", "admit",
-		"factory", "no", "say_no", "back", "in_listener", "in_ours", "in_peer",
+		"factory", "no_yet", "no", "say_no", "back", "in_listener", "in_ours", "in_peer",
 		"in_admit", "blocked", "in_blocked",
 	};
 

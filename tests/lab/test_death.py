@@ -5,12 +5,13 @@ SCUPPER_KILLS says how many deaths the storms have (usually 20), SCUPPER_SEED wh
 
 import dataclasses
 import os
+import re
 import signal
 import time
 
 import pytest
 from lab import zones
-from lab.capture import RST
+from lab.capture import RST, SYN
 from lab.chance import amount, seeded
 from lab.process import wait_for
 
@@ -52,10 +53,10 @@ def grown(file, by=50_000, seconds=20):
     wait_for(lambda: file.stat().st_size > size + by, "the download to go on", seconds)
 
 
-def download(lab, gate):
+def download(lab, gate, name="held", family="-4"):
     """An approved flow that lasts, and its file."""
-    file = lab.tmp / "held"
-    held = gate.start("curl", "-4sS", "-o", file, "http://slow.shop.test/slow")
+    file = lab.tmp / name
+    held = gate.start("curl", family, "-sS", "-o", file, "http://slow.shop.test/slow")
     wait_for(lambda: file.exists() and file.stat().st_size > 50_000, "the long download")
     return held, file
 
@@ -84,8 +85,8 @@ def within(windows, began, ended=None):
 
 @pytest.mark.parametrize("when_down", ["closed", "open"])
 def test_a_storm_of_deaths(lab, when_down):
-    """Approved and denied traffic goes on all the while. Closed: nothing of what is denied
-    ever leaves, and an approved flow is never cut. Open: it leaves only while there is no
+    """Approved and denied traffic goes on all the while, and an approved flow is never cut.
+    Closed: nothing of what is denied ever leaves. Open: it leaves only while there is no
     daemon, and what left then is ended (the kernel's own resets are all that is seen of it)."""
     chance, kills = seeded(), amount("SCUPPER_KILLS", 20)
     good, bad = lab.program(lab.act, "good"), lab.program(lab.act, "bad")
@@ -114,10 +115,8 @@ def test_a_storm_of_deaths(lab, when_down):
             answered += answer.out == f"{zones.name(n % 1000 + 1)} 0 " \
                                       f"{zones.address4(n % 1000 + 1)}\n"
             moment(chance, 0.15)
-            if when_down == "closed":
-                assert held.running, (n, held.result())
-        if when_down == "closed":
-            grown(file)
+            assert held.running, (n, held.result())
+        grown(file)
         for loop in (named, known, *refused):
             assert loop.running, loop.result()
             loop.popen.kill()
@@ -144,6 +143,70 @@ def test_a_storm_of_deaths(lab, when_down):
         assert not passed, (loop.argv, passed[:5], windows)
     print(f"{kills} deaths, {len(windows)} of the whole; {len(acts(named))} by name, "
           f"{len(acts(known))} to a known address, {[len(acts(x)) for x in refused]} refused")
+
+
+def test_open_and_what_runs_goes_on(lab):
+    """All of it dies and comes back, over and over: sockets keep the marks of numbers that
+    stand for somebody else by now, and what they send and are sent in between is neither
+    answered by a reset nor lost for good."""
+    chance, falls = seeded(), amount("SCUPPER_KILLS", 10)
+    gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test", when_down="open")
+    assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.shop.test/").ok
+    held = [download(lab, gate, f"held{n}", family)
+            for n, family in enumerate(("-4", "-6") * 3)]
+    with lab.capture(f"port 80 and (host {zones.SLOW4} or host {zones.six(zones.SLOW4)}) and "
+                     "(tcp[13] & 4 != 0 or ip6[53] & 4 != 0)") as wire:
+        for _ in range(falls):
+            gate.kill()
+            moment(chance, 0.2)
+            gate.start_daemon()
+            moment(chance, 0.2)
+        for program, file in held:
+            assert program.running, program.result()
+            grown(file)
+        assert not wire.packets(), [str(p) for p in wire.packets()][:3]
+    for program, _ in held:
+        program.popen.kill()
+        program.wait()
+
+
+def test_open_and_what_began_meanwhile_is_judged(lab):
+    """What a rule denies is ended by the next start; what a rule allows goes on, and so does
+    what only the default would deny: no name is known of it."""
+    denied, unruled, allowed = (lab.program(lab.act, name)
+                                for name in ("denied", "unruled", "allowed"))
+    gate = lab.scupperd(rules=f"deny {denied} any\nallow {allowed} any", when_down="open")
+    gate.kill()
+    wait_for(lambda: not gate.leftovers(), "everything to be open")
+    running = {name: gate.start(name) for name in (denied, unruled, allowed)}
+    for program in running.values():
+        program.say(f"1 slow4 {zones.SLOW4} 80")
+    wait_for(lambda: len(lab.outside.run("ss", "-Htn", "state", "established", "dst",
+                                         zones.SLOW4).out.splitlines()) == 3, "three flows")
+    gate.start_daemon()
+    wait_for(lambda: acts(running[denied]), "the denied one to be ended")
+    assert acts(running[denied])[0].word in ("reset", "refused")
+    # and the others run beyond any retransmission that was on its way then
+    for name in (unruled, allowed):
+        before = received(lab)
+        wait_for(lambda b=before: all(received(lab).get(x, 0) > b[x] + 100_000 for x in b),
+                 "the others to go on")
+        assert not acts(running[name]), running[name].out
+    assert len(before) == 2
+    with lab.capture(f"dst host {zones.SLOW4}") as wire:
+        for name in (denied, unruled):
+            assert " ok " not in gate.run(name, input=f"2 tcp4 {zones.SLOW4} 80").out
+        assert not [p for p in wire.packets() if p.flags & SYN], "new ones are as ever"
+    for program in running.values():
+        program.popen.kill()
+        program.wait()
+
+
+def received(lab):
+    """Of each connection to the slow server by its local port: bytes."""
+    lines = lab.outside.run("ss", "-HtniO", "state", "established", "dst", zones.SLOW4).out
+    return {re.search(r":(\d+) ", line)[1]: int(re.search(r"bytes_received:(\d+)", line)[1])
+            for line in lines.splitlines() if "bytes_received" in line}
 
 
 FOREIGN = """table inet foreign {
