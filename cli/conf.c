@@ -169,6 +169,10 @@ static int read_listen(struct reader *r, const char *value)
 
 static int read_upstream(struct reader *r, const char *value)
 {
+	if (strcmp(value, "recursive") == 0) {
+		r->c->recursive = true;
+		return 0;
+	}
 	if (strncmp(value, "tls://", 6) == 0 || strncmp(value, "https://", 8) == 0)
 		return fail(r, "encrypted upstreams come with a later version: %s", value);
 	if (r->c->nupstreams == CONF_UPSTREAMS_MAX)
@@ -188,6 +192,27 @@ static int read_refusal(struct reader *r, const char *value)
 		return -EINVAL;
 	r->c->refusal = (enum conf_refusal)v;
 	return 0;
+}
+
+static int read_dnssec(struct reader *r, const char *value)
+{
+	static const char *const words[] = { "off", "trust-ad", "validate" };
+	unsigned v;
+
+	if (one_of(value, words, 3, &v) < 0)
+		return -EINVAL;
+	r->c->dnssec = (enum dnssec)v;
+	return 0;
+}
+
+static int read_anchor(struct reader *r, const char *value)
+{
+	return read_path(r->c->anchor, value);
+}
+
+static int read_root_hints(struct reader *r, const char *value)
+{
+	return read_path(r->c->root_hints, value);
 }
 
 static int read_cache_size(struct reader *r, const char *value)
@@ -341,12 +366,14 @@ static const struct key keys[] = {
 	{ "daemon", "rules", false, read_rules, "an absolute path" },
 	{ "daemon", "log", false, read_log, "error, warning, notice, info or debug" },
 	{ "resolver", "listen", true, read_listen, "a loopback address[:port], or none" },
-	{ "resolver", "upstream", true, read_upstream, "an address[:port], 8 at most" },
+	{ "resolver", "upstream", true, read_upstream, "an address[:port] (8 at most), or recursive" },
 	{ "resolver", "refusal", false, read_refusal, "nxdomain, zero or refused" },
 	{ "resolver", "cache-size", false, read_cache_size, "64KB to 4GB" },
 	{ "resolver", "route", true, NULL, "" },
 	{ "resolver", "search", true, NULL, "" },
-	{ "resolver", "dnssec", false, NULL, "" },
+	{ "resolver", "dnssec", false, read_dnssec, "off, trust-ad or validate" },
+	{ "resolver", "trust-anchor", false, read_anchor, "an absolute path" },
+	{ "resolver", "root-hints", false, read_root_hints, "an absolute path" },
 	{ "resolver", "varlink", false, NULL, "" },
 	{ "gate", "port", false, read_gate_port, "1 to 1023, or 0 for a free one" },
 	{ "gate", "peek", false, read_peek, "0ms to 10s" },
@@ -382,6 +409,7 @@ void conf_default(struct conf *out)
 		.default_in = VERDICT_ALLOW,
 		.log = LOG_INFO,
 		.cache_size = 32000000,
+		.anchor = "/usr/share/dns/root.key",
 		.peek_ms = 300,
 		.peek_ports = { 80, 443, 8080, 8443 },
 		.npeek_ports = 4,
@@ -487,6 +515,8 @@ int conf_parse(const char *text, size_t len, struct conf *out, struct conf_error
 			return -EINVAL;
 		p += n + 1;
 	}
+	if (c.recursive && c.nupstreams)
+		return fail(&r, "upstream=recursive asks nobody: no other upstream beside it");
 	*out = c;
 	return 0;
 }

@@ -47,6 +47,9 @@ struct conf {
 	struct upstream upstreams[CONF_UPSTREAMS_MAX];
 	unsigned nupstreams;
 	enum conf_refusal refusal;
+	enum dnssec dnssec;
+	bool recursive;        /* upstream=recursive: from the root */
+	char anchor[CONF_PATH_MAX], root_hints[CONF_PATH_MAX]; /* "": the distribution's */
 	uint64_t cache_size;
 	/* [gate] */
 	uint16_t gate_port;    /* 0: a free one below 1024 */

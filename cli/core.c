@@ -152,6 +152,28 @@ static const struct ruleset *on_get_rules(void *ctx)
 
 /* --- building, in order ------------------------------------------------------------------ */
 
+/* what libunbound needs and would not name */
+static int check_unbound(const struct held *h)
+{
+	const char *anchor = h->conf->anchor, *hints = h->conf->root_hints;
+
+	if (h->conf->recursive && h->basic) {
+		log_error("upstream=recursive needs BPF: without it our own queries are not told "
+			  "from those of the guarded programs; name a server instead");
+		return -ENOTSUP;
+	}
+	if (h->conf->dnssec == DNSSEC_VALIDATE && access(anchor, R_OK) < 0) {
+		log_error("dnssec=validate: cannot read the root's keys in %s: %s; install "
+			  "dns-root-data, or set trust-anchor=", anchor, strerror(errno));
+		return -ENOENT;
+	}
+	if (*hints && access(hints, R_OK) < 0) {
+		log_error("root-hints=%s: %s", hints, strerror(errno));
+		return -ENOENT;
+	}
+	return 0;
+}
+
 static int open_resolver(struct core *c)
 {
 	const struct held *h = c->held;
@@ -159,11 +181,17 @@ static int open_resolver(struct core *c)
 		.upstreams = c->upstreams,
 		.cache_bytes = h->conf->cache_size,
 		.mark = h->who ? instance_mark(&c->instance, ACTOR_SELF) : 0,
+		.dnssec = h->conf->dnssec,
+		.recursive = h->conf->recursive,
+		.anchor = h->conf->anchor,
+		.root_hints = *h->conf->root_hints ? h->conf->root_hints : NULL,
 	};
+	int r;
 
 	c->nupstreams = upstreams_find(h->conf, c->upstreams, &c->resolv_changed);
 	conf.nupstreams = c->nupstreams;
-	return resolver_open(&c->loop, &conf, &c->resolver);
+	r = check_unbound(h);
+	return r < 0 ? r : resolver_open(&c->loop, &conf, &c->resolver);
 }
 
 static int open_store(struct core *c)
@@ -215,7 +243,8 @@ static int open_gate(struct core *c)
 		.default_out = h->conf->default_out,
 		.default_in = h->conf->default_in,
 		.refusal = (enum gate_refusal)h->conf->refusal,
-		.upstream_public = upstreams_public(c->upstreams, c->nupstreams),
+		.upstream_public = h->conf->recursive ||
+			upstreams_public(c->upstreams, c->nupstreams),
 		.counting = h->accounting,
 		.past = map_past(c),
 		.first_start = !h->after_fall,

@@ -54,6 +54,8 @@ unsigned upstreams_find(const struct conf *conf, struct upstream out[CONF_UPSTRE
 	struct stat st;
 	unsigned n = 0;
 
+	if (conf->recursive)
+		return 0;
 	for (unsigned i = 0; i < conf->nupstreams; i++)
 		out[n++] = conf->upstreams[i];
 	for (size_t i = 0; i < 2 * ARRAY_LEN(files) && n == 0; i++)
@@ -70,7 +72,7 @@ bool upstreams_stale(const struct conf *conf, const struct timespec *changed)
 {
 	struct stat st;
 
-	if (conf->nupstreams || stat(RESOLV_CONF, &st) < 0)
+	if (conf->nupstreams || conf->recursive || stat(RESOLV_CONF, &st) < 0)
 		return false;
 	return st.st_mtim.tv_sec != changed->tv_sec || st.st_mtim.tv_nsec != changed->tv_nsec;
 }

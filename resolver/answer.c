@@ -79,6 +79,11 @@ int answer_new(const uint8_t *msg, size_t len, struct answer **out)
 	return 0;
 }
 
+void answer_doubt(struct answer *a)
+{
+	box_of(a)->msg[3] &= (uint8_t)~WIRE_AD;
+}
+
 size_t answer_size(const struct answer *a)
 {
 	return sizeof(struct box) + a->len + a->read->nitems * sizeof(*a->read->items);

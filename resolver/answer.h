@@ -9,6 +9,7 @@
  * nothing in it leads to from the name that was asked: a name server's own and the like
  * are no part of the answer, and must open nothing. -EBADMSG, -ENOMEM */
 int answer_new(const uint8_t *msg, size_t len, struct answer **out);
+void answer_doubt(struct answer *a);         /* clears AD: nobody we trust proved it */
 size_t answer_size(const struct answer *a); /* bytes of memory it takes */
 
 #endif

@@ -60,6 +60,26 @@ const struct shape *shape_of(uint16_t type)
 	return NULL;
 }
 
+int opt_find(const uint8_t *msg, size_t len, struct record *opt)
+{
+	struct cur c = cur_over(msg, len);
+	struct head h;
+	unsigned total;
+
+	if (head_read(&c, &h) < 0 || h.qd != 1 || name_skip(&c) < 0 || !cur_take(&c, 4))
+		return -EBADMSG;
+	total = (unsigned)h.an + h.ns + h.ar;
+	for (unsigned i = 0; i < total; i++) {
+		struct record rr;
+
+		if (record_read(&c, &rr) < 0)
+			return -EBADMSG;
+		if (rr.type == TYPE_OPT)
+			*opt = rr;
+	}
+	return 0;
+}
+
 const uint8_t *opt_option(const uint8_t *msg, const struct record *opt, uint16_t code,
 	uint16_t *len)
 {

@@ -32,6 +32,8 @@ int head_read(struct cur *c, struct head *out);        /* -EBADMSG */
 void head_write(struct out *o, const struct head *h);
 int record_read(struct cur *c, struct record *out);    /* -EBADMSG */
 const struct shape *shape_of(uint16_t type);           /* or NULL */
+/* a message's OPT record, out untouched where it has none; -EBADMSG */
+int opt_find(const uint8_t *msg, size_t len, struct record *out);
 /* the data of one option inside an OPT record, *len long; or NULL */
 const uint8_t *opt_option(const uint8_t *msg, const struct record *opt, uint16_t code,
 	uint16_t *len);

@@ -88,12 +88,15 @@ static void opt_write(struct out *o, const struct wire_query *q, uint16_t rcode,
 	out_bytes(o, n->text, n->len);
 }
 
-/* TC and the rcode come from the answer; the rest of the flags is ours to say */
-static uint16_t reply_flags(const struct wire_query *q, uint16_t tc, uint16_t rcode)
+/* TC, AD and the rcode come from the answer (AD for who knows it: RFC 6840 5.8); the rest of
+ * the flags is ours to say */
+static uint16_t reply_flags(const struct wire_query *q, uint16_t kept, uint16_t rcode)
 {
+	if (!q->dnssec_ok && !(q->flags & WIRE_AD))
+		kept &= (uint16_t)~WIRE_AD;
 	if (rcode > 15 && !q->edns)
 		rcode = RCODE_SERVFAIL;
-	return (uint16_t)(WIRE_QR | WIRE_RA | (q->opcode & 15) << 11 | tc |
+	return (uint16_t)(WIRE_QR | WIRE_RA | (q->opcode & 15) << 11 | kept |
 		(q->flags & (WIRE_RD | WIRE_CD)) | (rcode & 15));
 }
 
@@ -146,30 +149,10 @@ static int reply_patched(const struct wire_query *q, const uint8_t *query,
 	if (o.bad)
 		return NEED_REBUILD;
 	h.id = q->id;
-	h.flags = reply_flags(q, h.flags & WIRE_TC, rcode);
+	h.flags = reply_flags(q, h.flags & (WIRE_TC | WIRE_AD), rcode);
 	h.ar += q->edns;
 	head_patch(to, &h);
 	return (int)o.len;
-}
-
-static int find_opt(const uint8_t *msg, size_t len, struct record *opt)
-{
-	struct cur c = cur_over(msg, len);
-	struct head h;
-	unsigned total;
-
-	if (head_read(&c, &h) < 0 || h.qd != 1 || name_skip(&c) < 0 || !cur_take(&c, 4))
-		return -EBADMSG;
-	total = (unsigned)h.an + h.ns + h.ar;
-	for (unsigned i = 0; i < total; i++) {
-		struct record rr;
-
-		if (record_read(&c, &rr) < 0)
-			return -EBADMSG;
-		if (rr.type == TYPE_OPT)
-			*opt = rr;
-	}
-	return 0;
 }
 
 static int reply_rebuilt(const struct wire_query *q, const uint8_t *query,
@@ -183,7 +166,7 @@ static int reply_rebuilt(const struct wire_query *q, const uint8_t *query,
 	size_t reserved;
 	int r;
 
-	if (find_opt(msg, len, &opt) < 0)
+	if (opt_find(msg, len, &opt) < 0)
 		return -EBADMSG;
 	note = note_pick(e, msg, opt.type == TYPE_OPT ? &opt : NULL);
 	reserved = opt_size(q, &note);
@@ -197,7 +180,8 @@ static int reply_rebuilt(const struct wire_query *q, const uint8_t *query,
 	rcode = (h.flags & 15) | (uint16_t)(opt.ttl >> 24 << 4);
 	opt_write(&o, q, rcode, &note);
 	h.id = q->id;
-	h.flags = reply_flags(q, h.flags & WIRE_TC, rcode);
+	h.flags = reply_flags(q, h.flags & (e->cut || e->cut_hints ? WIRE_TC :
+		WIRE_TC | WIRE_AD), rcode);
 	h.ar += q->edns;
 	head_patch(to, &h);
 	return (int)o.len;
@@ -229,7 +213,7 @@ int wire_canon(const uint8_t *msg, size_t len, const uint64_t *cut, uint8_t *out
 	uint16_t flags;
 	int r;
 
-	if (find_opt(msg, len, &opt) < 0 || head_read(&c, &h) < 0 || name_skip(&c) < 0)
+	if (opt_find(msg, len, &opt) < 0 || head_read(&c, &h) < 0 || name_skip(&c) < 0)
 		return -EBADMSG;
 	flags = h.flags;
 	r = rebuild(&o, msg, c.at + 4 - WIRE_HEAD, msg, len, &as_is, &h);

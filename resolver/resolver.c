@@ -10,6 +10,7 @@
 #include "resolver/hosts.h"
 #include "resolver/local.h"
 #include "resolver/upstream.h"
+#include "resolver/validator.h"
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -21,6 +22,7 @@
 #include <sys/stat.h>
 
 enum {
+	CLASS_IN = 1,
 	PENDING_MAX = 4096,
 	ASKING_MAX = 16384,
 	HOSTS_FILE_MAX = 4 << 20,
@@ -54,6 +56,8 @@ struct resolver {
 	struct cache cache;
 	struct table pending;
 	struct upstreams *upstreams;
+	struct validator *validator; /* NULL: nobody proves, nobody walks from the root */
+	bool trust_ad;
 	struct hosts_file hosts;
 	size_t askings;
 	bool closing;
@@ -116,6 +120,8 @@ static void on_upstream(void *ctx, int r, const uint8_t *msg, size_t len)
 
 	if (r == 0)
 		r = answer_new(msg, len, &answer);
+	if (r == 0 && !p->owner->validator && !p->owner->trust_ad)
+		answer_doubt(answer);
 	if (r < 0)
 		p->owner->stats.upstream_failed++;
 	else
@@ -124,12 +130,23 @@ static void on_upstream(void *ctx, int r, const uint8_t *msg, size_t len)
 	answer_release(answer);
 }
 
+static int send_validated(struct pending *p)
+{
+	const struct validator_ask ask = { .name = p->key.name, .type = p->key.type,
+		.dnssec_ok = p->key.dnssec_ok, .checking_disabled = p->key.checking_disabled,
+		.done = on_upstream, .ctx = p };
+
+	return validator_ask(p->owner->validator, &ask);
+}
+
 static int pending_send(struct pending *p)
 {
 	uint8_t query[EXCHANGE_QUERY_MAX];
 	uint16_t id;
 	int len;
 
+	if (p->owner->validator && p->key.klass == CLASS_IN)
+		return send_validated(p);
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		return -EIO;
 	len = wire_query_write(p->key.name, p->key.type, id, p->key.dnssec_ok, query,
@@ -138,6 +155,8 @@ static int pending_send(struct pending *p)
 		return len;
 	if (p->key.checking_disabled)
 		query[3] |= WIRE_CD;
+	if (p->owner->trust_ad)
+		query[3] |= WIRE_AD; /* tell us: RFC 6840 5.7 */
 	p->owner->stats.upstream_sent++;
 	return upstreams_ask(p->owner->upstreams, query, (size_t)len, on_upstream, p,
 		&p->exchange);
@@ -279,6 +298,18 @@ bool resolver_hosts_name(struct resolver *r, const char *name)
 	return h && hosts_has(h, name);
 }
 
+static int open_validator(struct resolver *r, struct uv_loop_s *loop,
+	const struct resolver_conf *conf)
+{
+	const struct validator_conf v = { .upstreams = conf->recursive ? NULL : r->upstreams,
+		.validate = conf->dnssec == DNSSEC_VALIDATE, .anchor = conf->anchor,
+		.hints = conf->root_hints, .mark = conf->mark };
+
+	if (!conf->recursive && !v.validate)
+		return 0;
+	return validator_open(loop, &v, &r->validator);
+}
+
 int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 	struct resolver **out)
 {
@@ -293,6 +324,9 @@ int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 		e = table_init(&r->pending, PENDING_MAX);
 	if (e == 0)
 		e = upstreams_open(loop, conf, &r->upstreams);
+	r->trust_ad = conf->dnssec == DNSSEC_TRUST_AD;
+	if (e == 0)
+		e = open_validator(r, loop, conf);
 	if (e == 0)
 		*out = r;
 	else
@@ -305,6 +339,7 @@ void resolver_close(struct resolver *r)
 	if (!r)
 		return;
 	r->closing = true;
+	validator_close(r->validator);
 	upstreams_close(r->upstreams);
 	while (r->pending.count)
 		pending_end(container_of(table_oldest(&r->pending), struct pending, node),

@@ -25,6 +25,9 @@ struct upstream {
 	char path[UPSTREAM_PATH_MAX]; /* of HTTPS: "/dns-query" */
 };
 
+/* What of DNSSEC: nothing; the servers' word for it (AD); or our own proof, by libunbound */
+enum dnssec { DNSSEC_OFF, DNSSEC_TRUST_AD, DNSSEC_VALIDATE };
+
 struct resolver_conf {
 	const struct upstream *upstreams;
 	size_t nupstreams;
@@ -32,6 +35,10 @@ struct resolver_conf {
 	uint32_t mark;        /* SO_MARK of our own sockets, 0 for none */
 	unsigned timeout_ms;  /* per try; 0 for the default */
 	const char *hosts;    /* NULL: /etc/hosts */
+	enum dnssec dnssec;
+	bool recursive;       /* from the root, not by the upstreams */
+	const char *anchor;   /* the root's keys, for DNSSEC_VALIDATE */
+	const char *root_hints; /* NULL: those libunbound knows */
 };
 
 enum { UPSTREAMS_MAX = 8 }; /* those behind are not used */

@@ -26,8 +26,8 @@ enum rcode { RCODE_NOERROR, RCODE_FORMERR, RCODE_SERVFAIL, RCODE_NXDOMAIN, RCODE
 	RCODE_REFUSED, RCODE_BADVERS = 16 };
 
 /* RFC 8914 5.2 */
-enum ede { EDE_NONE = -1, EDE_OTHER = 0, EDE_BLOCKED = 15, EDE_NO_REACHABLE = 22,
-	EDE_NETWORK = 23 };
+enum ede { EDE_NONE = -1, EDE_OTHER = 0, EDE_BOGUS = 6, EDE_EXPIRED = 7, EDE_NOT_YET = 8,
+	EDE_NO_KEY = 9, EDE_NO_RRSIG = 10, EDE_BLOCKED = 15, EDE_NO_REACHABLE = 22, EDE_NETWORK = 23 };
 
 /* id and flags are right whatever *rcode says; the rest where it could be read: a question
  * that could not has question_len 0. */
@@ -87,7 +87,8 @@ int wire_canon(const uint8_t *msg, size_t len, const uint64_t *cut, uint8_t *out
 
 /* Writers fill the caller's buffer and return the length, or -ENOSPC.
  * wire_reply: msg (an answer of the resolver's) as the reply to q: its id, its
- * question bytes as sent (0x20), RD and CD as asked, RA set, AD cleared, all TTLs lowered
+ * question bytes as sent (0x20), RD and CD as asked, RA set, AD where msg has it, nothing
+ * is cut out of it and q can take it, all TTLs lowered
  * by age_s, OPT only if q had one (ours), records whose index has a bit in cut left out
  * (RFC 9460 hints are cut out of their record where cut_hints is set), and over UDP cut to
  * max with TC set (no partial RRset). */

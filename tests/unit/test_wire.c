@@ -435,7 +435,9 @@ static void reply_whole(void **state)
 
 		n[i] = reply(&q, &e, out[i], sizeof(out[i]), &a);
 		assert_true(n[i] > 0);
-		assert_int_equal(a.flags, WIRE_QR | WIRE_RD | WIRE_RA | WIRE_CD);
+		/* what may have been cut is not what was proven */
+		assert_int_equal(a.flags, WIRE_QR | WIRE_RD | WIRE_RA | WIRE_CD |
+			(i ? 0 : WIRE_AD));
 		assert_int_equal(a.nitems, 9);
 		assert_int_equal(a.items[0].ttl, 230);
 		assert_int_equal(a.items[1].ttl, 0); /* 60 s, 70 s old */

@@ -16,6 +16,7 @@ SECTIONS = {
     "daemon": ("instance", "state-dir", "runtime-dir", "scope", "mode", "default",
                "default-in", "when-down", "rules", "log"),
     "resolver": ("listen", "upstream", "route", "search", "refusal", "cache-size", "dnssec",
+                 "trust-anchor", "root-hints",
                  "varlink"),
     "gate": ("port", "peek", "peek-ports"),
     "geo": ("country", "city", "asn"),
