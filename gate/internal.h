@@ -16,7 +16,8 @@ enum {
 	SPARE_MAX = 256,           /* passes kept for the next query */
 	OPEN_MAX = 64,             /* addresses of one answer; more are cut */
 	PASS_DEADLINE_MS = 12000,  /* a query that is older is answered SERVFAIL */
-	KERNEL_DEADLINE_MS = 2000, /* so is one whose element is this late */
+	/* so is one whose element is this late; before a libc's stub asks again, after 5 s */
+	KERNEL_DEADLINE_MS = 4000,
 	EVENTS_BURST = 4000,       /* of one actor, then EVENTS_PER_S */
 	EVENTS_PER_S = 200,
 	SLICE_US = 1000,           /* a turn of the loop for long work; over by one step */

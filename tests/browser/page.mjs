@@ -40,11 +40,11 @@ export function watch(page, bad) {
 	page.on('pageerror', e => bad.push(e.message));
 }
 
-export const ready = page => page.waitForSelector('[data-link=live]', { timeout: 15000 });
+export const ready = page => page.waitForSelector('[data-link=live]', { timeout: 90000 });
 export const rows = page => page.locator('.body [role=row]');
 export const row = (page, text) => rows(page).filter({ has: page.locator('.label', { hasText: text }) }).first();
 
-export async function until(what, test, ms = 8000) {
+export async function until(what, test, ms = 60000) {
 	const end = Date.now() + ms;
 	for (;;) {
 		if (await test())
@@ -67,9 +67,22 @@ export async function axe(page) {
 export async function unfold(page, ...path) {
 	for (const text of path) {
 		await row(page, text).waitFor();
-		if (await row(page, text).getAttribute('aria-expanded') === 'false')
+		await until(`${text} unfolded`, async () => {
+			if (await row(page, text).getAttribute('aria-expanded') === 'true')
+				return true;
 			await row(page, text).locator('.twist').click();
+		});
 	}
+}
+
+// A row of the live tree: it may move away under the pointer, and another be hit.
+export async function choose(page, text) {
+	await row(page, text).waitFor();
+	await until(`${text} chosen`, async () => {
+		if (await row(page, text).getAttribute('aria-selected') === 'true')
+			return true;
+		await row(page, text).click();
+	});
 }
 
 const UNITS = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 };

@@ -20,7 +20,7 @@ export async function lab(ask, ...args) {
 
 // a program of this machine: {ok, out, err}
 export const run = (program, ...args) => new Promise(done =>
-	execFile(program, args, { timeout: 20000 }, (e, out, err) => done({ ok: !e, out, err })));
+	execFile(program, args, { timeout: 60000 }, (e, out, err) => done({ ok: !e, out, err })));
 
 const browser = await launch();
 const contexts = [];
@@ -28,7 +28,7 @@ const contexts = [];
 // a browser profile of its own, at the link or another address; signed in unless told
 async function visit(url = link, { signed = true, ...options } = {}) {
 	const o = await open(browser, null, options);
-	o.context.setDefaultTimeout(12000);
+	o.context.setDefaultTimeout(90000);
 	contexts.push(o.context);
 	watch(o.page, bad);
 	await o.page.goto(url);

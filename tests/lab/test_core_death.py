@@ -26,9 +26,10 @@ def test_a_hundred_kills_under_traffic(lab):
     gate = lab.scupperd(rules=f"{RULE}\nallow {lab.ask} .shop.test")
     held = gate.start("curl", "-4sS", "-o", lab.tmp / "got", "http://slow.shop.test/slow")
     wait_for(lambda: (lab.tmp / "got").exists(), "the long download")
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
-    good = looping(gate, "curl -4sSm15 http://$n.shop.test/")
-    known = looping(gate, f"curl -4sSm5 http://{zones.WWW4}/")
+    first = gate.run("curl", "-4sSm60", "http://www.shop.test/")
+    assert first.ok, (first, gate.queries(), gate.status()["counters"])
+    good = looping(gate, "curl -4sSm60 http://$n.shop.test/")
+    known = looping(gate, f"curl -4sSm60 http://{zones.WWW4}/")
     bad = looping(gate, "wget -T3 -t1 -qO- http://$n.ads.example/")
     literal = looping(gate, f"wget -T3 -t1 -qO- http://{zones.WWW4}:2525/")
     loops = good, known, bad, literal

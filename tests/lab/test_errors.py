@@ -14,7 +14,7 @@ def start_wrong(lab, change=None, **conf):
     gate = lab.scupperd(expect_ready=False, **conf) if change is None else None
     if gate is None:
         gate = broken(lab, change, conf)
-    result = gate.daemon.wait(15)
+    result = gate.daemon.wait()
     assert result.rc not in (0, None) and result.rc > 0, result
     assert "ready" not in result.err
     return result.err

@@ -95,7 +95,7 @@ def test_two_at_once(lab):
                              "|| exit 1; done; ! curl -4sSm5 http://www.shop.test/")
             for name in ("n00001", "n00002")]
     for running in both:
-        assert running.wait(40).ok, running.result()
+        assert running.wait().ok, running.result()
 
 
 def test_beside_a_daemon_that_guards_the_machine(lab, run):
@@ -185,7 +185,7 @@ def test_interrupted_before_the_command_it_leaves_nothing(lab, sig):
     running = lab.direct.start(lab.world.build / "scupper", "run", "--", "sleep", "60")
     wait_for(lambda: left_by(running.pid), "its places")
     running.popen.send_signal(sig)
-    done = running.wait(40)
+    done = running.wait()
     assert done.rc == 128 + sig or done.rc == -sig, done
     assert not left_by(running.pid)
     assert not lab.world.near.tables() and not lab.world.pins()

@@ -5,14 +5,14 @@ import { spawn } from 'node:child_process';
 import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium, connect, open, ready, row, rows, unfold, until, watch } from '../page.mjs';
+import { choose, chromium, connect, open, ready, row, rows, unfold, until, watch } from '../page.mjs';
 
 const labels = async page => (await rows(page).locator('.label').allInnerTexts()).sort();
 const shop = (run, n) => run('curl', '-4sSm5', `http://n0000${n}.shop.test/`);
 
 // how often the row's host was contacted, as its details say
 async function contacts(page, name) {
-	await row(page, name).click();
+	await choose(page, name);
 	await page.focus('.tree .scroll');
 	await page.keyboard.press('Enter');
 	const fact = page.locator('.details .fact', { hasText: 'Connections' }).locator('dd');

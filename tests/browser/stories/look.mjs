@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { axe, nav, row, unfold, until } from '../page.mjs';
+import { axe, choose, nav, row, unfold, until } from '../page.mjs';
 
 const docs = process.env.SCREENSHOTS;
 
@@ -24,7 +24,7 @@ async function pages(page, look) {
 	await until('bytes', async () => /\d kB/.test(await row(page, 'curl').innerText()));
 	await well(page, `Now, ${look}`);
 	await keep(page, `now-${look}`);
-	await row(page, 'shop.test').click();
+	await choose(page, 'shop.test');
 	await page.focus('.tree .scroll');
 	await page.keyboard.press('Enter');
 	const details = page.getByRole('complementary', { name: 'Details' });
@@ -33,7 +33,7 @@ async function pages(page, look) {
 	await well(page, `the dialog, ${look}`);
 	await page.keyboard.press('Escape');
 	await page.getByRole('button', { name: 'Close details' }).click();
-	await row(page, 'curl').click(); // the map is of the row that is chosen
+	await choose(page, 'curl'); // the map is of the row that is chosen
 	await page.locator('.map > summary').click();
 	await until('dots', async () => JSON.parse(
 		await page.locator('.canvases').getAttribute('data-dots') ?? '[]').length > 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Signing in, and looking.
 import assert from 'node:assert/strict';
-import { cells, number, ready, row, rows, unfold, until } from '../page.mjs';
+import { cells, choose, number, ready, row, rows, unfold, until } from '../page.mjs';
 
 export async function links({ visit, lab }) {
 	const { page, context } = await visit();
@@ -108,7 +108,7 @@ export async function mapped({ visit, run }) {
 	await page.locator('.world tr', { hasText: 'Germany' }).locator('button').click();
 	await until('only python', async () => await row(page, 'curl').count() === 0);
 	await unfold(page, 'python3', 'other.example');
-	await row(page, 'www.other.example').click();
+	await choose(page, 'www.other.example');
 	await page.keyboard.press('Enter');
 	const details = page.getByRole('complementary', { name: 'Details' });
 	await details.getByText('AS64501').waitFor();

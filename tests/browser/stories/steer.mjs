@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Rules, and whether they hold: what the programs get, and what the far side sees of them.
 import assert from 'node:assert/strict';
-import { nav, ready, row, rows, unfold, until } from '../page.mjs';
+import { choose, nav, ready, row, rows, unfold, until } from '../page.mjs';
 
 const SHOP = 'http://www.shop.test/';
 const curl = (run, url = SHOP) => run('curl', '-4sSm5', url);
@@ -35,7 +35,7 @@ async function ask(page, action, { width, life, who }) {
 
 async function details(page, ...path) {
 	await unfold(page, ...path.slice(0, -1));
-	await row(page, path.at(-1)).click();
+	await choose(page, path.at(-1));
 	await page.focus('.tree .scroll');
 	await page.keyboard.press('Enter');
 }
@@ -83,7 +83,7 @@ export async function allowed({ visit, run, lab }) {
 export async function everything({ visit, run, lab }) {
 	const { page } = await visit();
 	await passes(lab, () => curl(run));
-	await row(page, 'curl').click();
+	await choose(page, 'curl');
 	await page.focus('.tree .scroll');
 	await page.keyboard.press('d');
 	const dialog = page.getByRole('dialog');
