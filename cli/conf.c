@@ -225,6 +225,55 @@ static int read_cache_size(struct reader *r, const char *value)
 	return 0;
 }
 
+/* a duration, or 0 */
+static int read_seconds(const char *value, uint32_t least, uint32_t most, uint32_t *out)
+{
+	int64_t v = 0;
+
+	if (strcmp(value, "0") != 0 && text_duration_s(value, &v) < 0)
+		return -EINVAL;
+	if (v < (int64_t)least || v > (int64_t)most)
+		return -EINVAL;
+	*out = (uint32_t)v;
+	return 0;
+}
+
+static int read_min_ttl(struct reader *r, const char *value)
+{
+	return read_seconds(value, 0, 3600, &r->c->cache_min_ttl_s);
+}
+
+static int read_max_ttl(struct reader *r, const char *value)
+{
+	return read_seconds(value, 1, 7 * 86400, &r->c->cache_max_ttl_s);
+}
+
+static int read_max_negative_ttl(struct reader *r, const char *value)
+{
+	return read_seconds(value, 1, 86400, &r->c->cache_max_negative_ttl_s);
+}
+
+static int read_serve_stale(struct reader *r, const char *value)
+{
+	return read_seconds(value, 0, 7 * 86400, &r->c->serve_stale_s);
+}
+
+static int read_yes(const char *value, bool *out)
+{
+	static const char *const words[] = { "no", "yes" };
+	unsigned v;
+
+	if (one_of(value, words, 2, &v) < 0)
+		return -EINVAL;
+	*out = v == 1;
+	return 0;
+}
+
+static int read_prefetch(struct reader *r, const char *value)
+{
+	return read_yes(value, &r->c->prefetch);
+}
+
 static int read_gate_port(struct reader *r, const char *value)
 {
 	char *end;
@@ -369,6 +418,11 @@ static const struct key keys[] = {
 	{ "resolver", "upstream", true, read_upstream, "an address[:port] (8 at most), or recursive" },
 	{ "resolver", "refusal", false, read_refusal, "nxdomain, zero or refused" },
 	{ "resolver", "cache-size", false, read_cache_size, "64KB to 4GB" },
+	{ "resolver", "cache-min-ttl", false, read_min_ttl, "0 to 1h" },
+	{ "resolver", "cache-max-ttl", false, read_max_ttl, "1s to 7d" },
+	{ "resolver", "cache-max-negative-ttl", false, read_max_negative_ttl, "1s to 1d" },
+	{ "resolver", "serve-stale", false, read_serve_stale, "0 to 7d" },
+	{ "resolver", "prefetch", false, read_prefetch, "yes or no" },
 	{ "resolver", "route", true, NULL, "" },
 	{ "resolver", "search", true, NULL, "" },
 	{ "resolver", "dnssec", false, read_dnssec, "off, trust-ad or validate" },
@@ -410,6 +464,10 @@ void conf_default(struct conf *out)
 		.log = LOG_INFO,
 		.cache_size = 32000000,
 		.anchor = "/usr/share/dns/root.key",
+		.cache_max_ttl_s = 86400,
+		.cache_max_negative_ttl_s = 3600,
+		.serve_stale_s = 86400,
+		.prefetch = true,
 		.peek_ms = 300,
 		.peek_ports = { 80, 443, 8080, 8443 },
 		.npeek_ports = 4,

@@ -51,6 +51,9 @@ struct conf {
 	bool recursive;        /* upstream=recursive: from the root */
 	char anchor[CONF_PATH_MAX], root_hints[CONF_PATH_MAX]; /* "": the distribution's */
 	uint64_t cache_size;
+	uint32_t cache_min_ttl_s, cache_max_ttl_s, cache_max_negative_ttl_s;
+	uint32_t serve_stale_s; /* 0: not */
+	bool prefetch;
 	/* [gate] */
 	uint16_t gate_port;    /* 0: a free one below 1024 */
 	unsigned peek_ms;

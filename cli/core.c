@@ -180,6 +180,10 @@ static int open_resolver(struct core *c)
 	struct resolver_conf conf = {
 		.upstreams = c->upstreams,
 		.cache_bytes = h->conf->cache_size,
+		.ttl = { h->conf->cache_min_ttl_s, h->conf->cache_max_ttl_s,
+			h->conf->cache_max_negative_ttl_s },
+		.stale_s = h->conf->serve_stale_s,
+		.prefetch = h->conf->prefetch,
 		.mark = h->who ? instance_mark(&c->instance, ACTOR_SELF) : 0,
 		.dnssec = h->conf->dnssec,
 		.recursive = h->conf->recursive,

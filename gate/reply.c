@@ -42,7 +42,6 @@ int pass_reply(struct pass *p, uint8_t *out, size_t room)
 		.cut_hints = p->cut_hints,
 		.max = query_room(p->q),
 		.ede = EDE_NONE,
-		.ttl_max = 86400,
 	};
 
 	if (p->f.verdict == VERDICT_DENY)
@@ -59,5 +58,10 @@ int pass_reply(struct pass *p, uint8_t *out, size_t room)
 		return wire_error(q, p->q->msg, p->q->len, RCODE_SERVFAIL, EDE_OTHER, NULL, out,
 			room);
 	e.age_s = a->age_s;
+	if (a->stale) {
+		e.age_s = 0;
+		e.ttl_max = STALE_TTL_S;
+		e.ede = a->read->rcode == RCODE_NXDOMAIN ? EDE_STALE_NXDOMAIN : EDE_STALE;
+	}
 	return wire_reply(q, p->q->msg, a->msg, a->len, &e, out, room);
 }

@@ -3,10 +3,22 @@
  * Theory of operation. A query is looked up in the cache, then among those under way, and
  * only then sent. What is under way is a pending with a list of askings; its answer goes
  * into the cache and to every asking in the order they came. A pending whose askings were
- * all cancelled goes on: its answer is cached. */
+ * all cancelled goes on: its answer is cached.
+ *
+ * Stale answers (RFC 8767). Where the cache has one past its end, the pending waits in a
+ * list for the client response timer, the same for all, so the list is in order of time and
+ * one timer serves it. When it strikes, or asking fails, the askings get the stale answer;
+ * the pending goes on without them, and whoever asks meanwhile gets the stale one at once.
+ * After a failure the cache says for a while not to ask at all.
+ *
+ * Prefetch. A hit near its answer's end starts a pending without askings, a few at a time.
+ *
+ * When the servers change, what the old ones said is no answer any more: the cache is
+ * emptied, and what is under way is given to who waits for it but not kept. */
 #include "resolver/resolver.h"
 #include "resolver/answer.h"
 #include "resolver/cache.h"
+#include "resolver/flush.h"
 #include "resolver/hosts.h"
 #include "resolver/local.h"
 #include "resolver/upstream.h"
@@ -14,16 +26,20 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/list.h"
 #include "base/macros.h"
 #include "base/table.h"
 
 #include <errno.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <uv.h>
 
 enum {
 	CLASS_IN = 1,
 	PENDING_MAX = 4096,
+	PREFETCH_MAX = 64,        /* at a time */
+	STALE_AFTER_MS = 1800,    /* client response timer (RFC 8767 5) */
 	ASKING_MAX = 16384,
 	HOSTS_FILE_MAX = 4 << 20,
 	HOSTS_LOOK_MS = 1000,
@@ -42,6 +58,10 @@ struct pending {
 	struct cache_key key;
 	struct asking *first, **last;
 	struct exchange *exchange;
+	uint64_t generation;       /* the servers it was sent to */
+	struct list_node due;      /* in resolver's stale, where stale_at_ms is not 0 */
+	int64_t stale_at_ms;
+	bool stale_given, prefetch;
 	char name[HOST_MAX];
 };
 
@@ -59,7 +79,13 @@ struct resolver {
 	struct validator *validator; /* NULL: nobody proves, nobody walks from the root */
 	bool trust_ad;
 	struct hosts_file hosts;
-	size_t askings;
+	struct flushes *flushes;
+	struct list stale;         /* pendings, by the time their askings wait no longer */
+	uv_timer_t *stale_timer;
+	struct ttl_limits ttl;
+	bool prefetch;
+	size_t askings, prefetches;
+	uint64_t generation;       /* of the servers, and of what they said */
 	bool closing;
 	struct resolver_stats stats;
 };
@@ -98,9 +124,8 @@ static int asking_add(struct pending *p, resolver_done done, void *ctx,
 }
 
 /* A callback may cancel others or ask anew: the list is read afresh each time. */
-static void pending_end(struct pending *p, int r, const struct answer *answer)
+static void pending_give(struct pending *p, int r, const struct answer *answer)
 {
-	table_remove(&p->owner->pending, &p->node);
 	while (p->first) {
 		struct asking *a = p->first;
 		resolver_done done = a->done;
@@ -110,7 +135,103 @@ static void pending_end(struct pending *p, int r, const struct answer *answer)
 		free(a);
 		done(ctx, r, answer);
 	}
+}
+
+static void pending_undue(struct pending *p)
+{
+	if (p->stale_at_ms && !p->stale_given)
+		list_remove(&p->owner->stale, &p->due);
+	p->stale_given = true;
+}
+
+/* nobody finds it any more */
+static void pending_out(struct pending *p)
+{
+	pending_undue(p);
+	p->owner->prefetches -= p->prefetch;
+	table_remove(&p->owner->pending, &p->node);
+}
+
+static void pending_end(struct pending *p, int r, const struct answer *answer)
+{
+	pending_out(p);
+	pending_give(p, r, answer);
 	free(p);
+}
+
+static const struct answer *stale_of(struct resolver *r, const struct cache_key *key,
+	bool *wait)
+{
+	return cache_stale(&r->cache, key, clock_boot_ms(), wait);
+}
+
+/* whoever waits has the stale answer now, if there is one */
+static void pending_stale(struct pending *p)
+{
+	struct resolver *r = p->owner;
+	const struct answer *answer;
+	bool wait;
+
+	answer = p->first ? stale_of(r, &p->key, &wait) : NULL;
+	if (!answer)
+		return;
+	answer_hold(answer);
+	for (struct asking *a = p->first; a; a = a->next)
+		r->stats.stale++;
+	pending_give(p, 0, answer);
+	answer_release(answer);
+}
+
+static void stale_arm(struct resolver *r);
+
+static void on_stale_due(uv_timer_t *timer)
+{
+	struct resolver *r = timer->data;
+	int64_t now_ms = clock_boot_ms();
+
+	while (r->stale.oldest) {
+		struct pending *p = container_of(r->stale.oldest, struct pending, due);
+
+		if (p->stale_at_ms > now_ms)
+			break;
+		pending_undue(p);
+		pending_stale(p);
+	}
+	stale_arm(r);
+}
+
+static void stale_arm(struct resolver *r)
+{
+	struct pending *p;
+	int64_t wait_ms;
+
+	if (!r->stale.oldest || uv_is_active((uv_handle_t *)r->stale_timer))
+		return; /* when it strikes too early, it is armed again */
+	p = container_of(r->stale.oldest, struct pending, due);
+	wait_ms = p->stale_at_ms - clock_boot_ms();
+	uv_timer_start(r->stale_timer, on_stale_due, (uint64_t)MAX(wait_ms, 1), 0);
+}
+
+static void stale_wait(struct pending *p)
+{
+	if (p->stale_at_ms || p->stale_given)
+		return;
+	p->stale_at_ms = clock_boot_ms() + STALE_AFTER_MS;
+	list_add(&p->owner->stale, &p->due);
+	stale_arm(p->owner);
+}
+
+static void keep(struct pending *p, int r, const struct answer *answer)
+{
+	struct resolver *owner = p->owner;
+	int64_t now_ms = clock_boot_ms();
+
+	if (p->generation != owner->generation || r == -ECANCELED || r == -ENOMEM)
+		return;
+	if (r == 0)
+		cache_put(&owner->cache, &p->key, answer, now_ms);
+	else
+		cache_failed(&owner->cache, &p->key, r, now_ms);
 }
 
 static void on_upstream(void *ctx, int r, const uint8_t *msg, size_t len)
@@ -119,14 +240,17 @@ static void on_upstream(void *ctx, int r, const uint8_t *msg, size_t len)
 	struct answer *answer = NULL;
 
 	if (r == 0)
-		r = answer_new(msg, len, &answer);
+		r = answer_new(msg, len, &p->owner->ttl, &answer);
 	if (r == 0 && !p->owner->validator && !p->owner->trust_ad)
 		answer_doubt(answer);
 	if (r < 0)
 		p->owner->stats.upstream_failed++;
-	else
-		cache_put(&p->owner->cache, &p->key, answer, clock_boot_ms());
-	pending_end(p, r, answer);
+	keep(p, r, answer);
+	pending_out(p);
+	if (r < 0 || (cache_is_failure(answer) && !answer->bogus))
+		pending_stale(p);
+	pending_give(p, r, answer);
+	free(p);
 	answer_release(answer);
 }
 
@@ -177,6 +301,7 @@ static int pending_new(struct resolver *r, const struct cache_key *key,
 	memcpy(p->name, key->name, strlen(key->name) + 1);
 	p->key.name = p->name;
 	p->last = &p->first;
+	p->generation = r->generation;
 	table_add(&r->pending, &p->node, cache_key_hash(&r->pending, key));
 	*out = p;
 	return 0;
@@ -187,7 +312,7 @@ static void pending_drop(struct pending *p)
 {
 	struct asking *a = p->first;
 
-	table_remove(&p->owner->pending, &p->node);
+	pending_out(p);
 	if (a)
 		asking_unlink(a);
 	free(a);
@@ -197,21 +322,88 @@ static void pending_drop(struct pending *p)
 static int ask_upstream(struct resolver *r, const struct cache_key *key,
 	resolver_done done, void *ctx, struct asking **out)
 {
-	struct asking *a;
+	struct asking *a = NULL;
 	struct pending *p;
 	int e = pending_new(r, key, &p);
 
 	if (e < 0)
 		return e;
-	e = asking_add(p, done, ctx, &a);
+	if (done)
+		e = asking_add(p, done, ctx, &a);
 	if (e == 0)
 		e = pending_send(p);
 	if (e < 0) {
 		pending_drop(p);
 		return e;
 	}
-	*out = a;
+	if (done)
+		*out = a;
 	return 0;
+}
+
+static struct pending *pending_find(struct resolver *r, const struct cache_key *key)
+{
+	struct table_node *n = table_find(&r->pending, cache_key_hash(&r->pending, key),
+		pending_equal, key);
+
+	return n ? container_of(n, struct pending, node) : NULL;
+}
+
+/* asked often and near its end: anew, while the asker already has it */
+static void prefetch(struct resolver *r, const struct cache_key *key)
+{
+	struct pending *p;
+
+	if (!r->prefetch || r->prefetches >= PREFETCH_MAX || pending_find(r, key))
+		return;
+	if (ask_upstream(r, key, NULL, NULL, NULL) < 0)
+		return;
+	p = pending_find(r, key);
+	p->prefetch = true;
+	r->prefetches++;
+	r->stats.prefetched++;
+}
+
+/* done may ask again and so push it out of the cache */
+static void give(const struct answer *answer, resolver_done done, void *ctx)
+{
+	answer_hold(answer);
+	done(ctx, 0, answer);
+	answer_release(answer);
+}
+
+static int give_stale(struct resolver *r, const struct answer *answer, resolver_done done,
+	void *ctx)
+{
+	r->stats.stale++;
+	give(answer, done, ctx);
+	return 0;
+}
+
+/* not in the cache, or past its end */
+static int ask_missing(struct resolver *r, const struct cache_key *key, resolver_done done,
+	void *ctx, struct asking **asking)
+{
+	struct pending *p = pending_find(r, key);
+	const struct answer *stale;
+	bool wait = false;
+	int e;
+
+	stale = stale_of(r, key, &wait);
+	if (stale && (wait || (p && p->stale_given)))
+		return give_stale(r, stale, done, ctx);
+	if (p) {
+		r->stats.shared++;
+		e = asking_add(p, done, ctx, asking);
+	} else {
+		e = ask_upstream(r, key, done, ctx, asking);
+		p = e == 0 ? pending_find(r, key) : NULL;
+	}
+	if (stale && e < 0)
+		return give_stale(r, stale, done, ctx);
+	if (stale)
+		stale_wait(p);
+	return e;
 }
 
 int resolver_ask(struct resolver *r, const struct wire_query *q, resolver_done done,
@@ -219,25 +411,27 @@ int resolver_ask(struct resolver *r, const struct wire_query *q, resolver_done d
 {
 	struct cache_key key = { .name = q->name, .type = q->type, .klass = q->klass,
 		.dnssec_ok = q->dnssec_ok, .checking_disabled = q->flags & WIRE_CD };
+	int64_t now_ms = clock_boot_ms();
 	const struct answer *answer;
-	struct table_node *n;
+	int e;
 
 	if (r->closing)
 		return -ECANCELED;
-	answer = cache_get(&r->cache, &key, clock_boot_ms());
+	answer = cache_get(&r->cache, &key, now_ms);
 	if (answer) {
 		r->stats.hits++;
-		answer_hold(answer); /* done may ask again and so push it out */
-		done(ctx, 0, answer);
-		answer_release(answer);
+		if (answer->ripe)
+			prefetch(r, &key);
+		give(answer, done, ctx);
 		return 0;
 	}
 	r->stats.misses++;
-	n = table_find(&r->pending, cache_key_hash(&r->pending, &key), pending_equal, &key);
-	if (!n)
-		return ask_upstream(r, &key, done, ctx, asking);
-	r->stats.shared++;
-	return asking_add(container_of(n, struct pending, node), done, ctx, asking);
+	e = cache_failure(&r->cache, &key, now_ms);
+	if (e < 0) {
+		r->stats.failures++;
+		return e;
+	}
+	return ask_missing(r, &key, done, ctx, asking);
 }
 
 void resolver_cancel(struct asking *a)
@@ -310,6 +504,21 @@ static int open_validator(struct resolver *r, struct uv_loop_s *loop,
 	return validator_open(loop, &v, &r->validator);
 }
 
+static int stale_timer_open(struct resolver *r, struct uv_loop_s *loop)
+{
+	r->stale_timer = malloc(sizeof(*r->stale_timer));
+	if (!r->stale_timer)
+		return -ENOMEM;
+	uv_timer_init(loop, r->stale_timer);
+	r->stale_timer->data = r;
+	return 0;
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
 int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 	struct resolver **out)
 {
@@ -319,9 +528,16 @@ int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 	if (!r)
 		return -ENOMEM;
 	r->hosts.path = conf->hosts ? conf->hosts : "/etc/hosts";
-	e = cache_init(&r->cache, conf->cache_bytes);
+	r->ttl = conf->ttl.max ? conf->ttl : (struct ttl_limits){ .max = CACHE_TTL_MAX_S,
+		.negative_max = CACHE_NEGATIVE_MAX_S };
+	r->prefetch = conf->prefetch;
+	e = cache_init(&r->cache, conf->cache_bytes, conf->stale_s);
 	if (e == 0)
 		e = table_init(&r->pending, PENDING_MAX);
+	if (e == 0)
+		e = stale_timer_open(r, loop);
+	if (e == 0)
+		e = flushes_open(loop, &r->cache, &r->flushes);
 	if (e == 0)
 		e = upstreams_open(loop, conf, &r->upstreams);
 	r->trust_ad = conf->dnssec == DNSSEC_TRUST_AD;
@@ -345,6 +561,9 @@ void resolver_close(struct resolver *r)
 		pending_end(container_of(table_oldest(&r->pending), struct pending, node),
 			-ECANCELED, NULL);
 	table_done(&r->pending);
+	flushes_close(r->flushes);
+	if (r->stale_timer)
+		uv_close((uv_handle_t *)r->stale_timer, on_timer_closed);
 	cache_done(&r->cache);
 	hosts_free(r->hosts.read);
 	free(r);
@@ -353,6 +572,17 @@ void resolver_close(struct resolver *r)
 void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t n)
 {
 	upstreams_set(r->upstreams, u, n);
+	r->generation++;
+	flush_all(r->flushes);
+}
+
+int resolver_flush(struct resolver *r, const char *name, bool below,
+	void (*done)(void *ctx), void *ctx)
+{
+	int e = flush_ask(r->flushes, name, below, done, ctx);
+
+	r->generation += e == 0; /* nor what is on its way */
+	return e;
 }
 
 void resolver_stats(const struct resolver *r, struct resolver_stats *out)
@@ -360,6 +590,7 @@ void resolver_stats(const struct resolver *r, struct resolver_stats *out)
 	*out = r->stats;
 	out->entries = r->cache.table.count;
 	out->bytes = r->cache.bytes;
+	out->bytes_max = r->cache.max;
 }
 
 size_t resolver_upstreams(const struct resolver *r, struct upstream_state *out, size_t max)

@@ -2,7 +2,8 @@
  * resolver.h - names to answers: cache, in-flight sharing, upstreams. It knows no programs:
  * who may know a name was decided before, what an answer opens is decided after. Everybody
  * who asks the same thing while it is under way gets the same answer (and is judged by the
- * caller one by one). */
+ * caller one by one). Nothing is ever asked upstream but while somebody asks for it here:
+ * what refreshes an answer is the query of one who may know the name. */
 #ifndef RESOLVER_RESOLVER_H
 #define RESOLVER_RESOLVER_H
 
@@ -28,6 +29,11 @@ struct upstream {
 /* What of DNSSEC: nothing; the servers' word for it (AD); or our own proof, by libunbound */
 enum dnssec { DNSSEC_OFF, DNSSEC_TRUST_AD, DNSSEC_VALIDATE };
 
+/* in seconds; min is for answers with records only */
+struct ttl_limits {
+	uint32_t min, max, negative_max;
+};
+
 struct resolver_conf {
 	const struct upstream *upstreams;
 	size_t nupstreams;
@@ -39,19 +45,25 @@ struct resolver_conf {
 	bool recursive;       /* from the root, not by the upstreams */
 	const char *anchor;   /* the root's keys, for DNSSEC_VALIDATE */
 	const char *root_hints; /* NULL: those libunbound knows */
+	struct ttl_limits ttl; /* max 0: the defaults below */
+	uint32_t stale_s;     /* how long past its end an answer may be given, 0: not at all */
+	bool prefetch;        /* ask anew for what is asked often, before its end */
 };
 
 enum { UPSTREAMS_MAX = 8 }; /* those behind are not used */
 
-/* A shared, counted answer: borrow during the callback or answer_hold() it. cached and
- * age_s are as of the last time it was given out, so never less than true. A reply made
- * from it should have ttl_max CACHE_TTL_MAX_S. */
-enum { CACHE_TTL_MAX_S = 86400, CACHE_NEGATIVE_MAX_S = 3600 };
+/* A shared, counted answer: borrow during the callback or answer_hold() it. cached, stale
+ * and age_s are as of the last time it was given out, so never less than true. A reply made
+ * from a stale one has ttl_max STALE_TTL_S and says so (RFC 8767 4, RFC 8914 4.4). */
+enum { CACHE_TTL_MAX_S = 86400, CACHE_NEGATIVE_MAX_S = 3600, STALE_TTL_S = 30 };
 struct answer {
 	const uint8_t *msg;
 	size_t len;
 	const struct wire_answer *read; /* parsed once */
 	bool cached;
+	bool stale;           /* its TTL is over, and its servers do not answer */
+	bool bogus;           /* SERVFAIL, because DNSSEC says it is not true: never stale */
+	bool ripe;            /* asked often and near its end: for the resolver */
 	uint32_t age_s;       /* how long it lay in the cache */
 };
 
@@ -65,7 +77,8 @@ int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 void resolver_close(struct resolver *r);
 
 /* May call done before it returns (a cache hit, *asking then untouched) or later, once.
- * dnssec_ok and CD are part of what is asked. -ENOBUFS: too many under way. */
+ * dnssec_ok and CD are part of what is asked. -ENOBUFS: too many under way; what asking
+ * came to a moment ago. done is not called then. */
 int resolver_ask(struct resolver *r, const struct wire_query *q, resolver_done done,
 	void *ctx, struct asking **asking);
 void resolver_cancel(struct asking *a); /* done is not called any more */
@@ -73,12 +86,18 @@ void resolver_cancel(struct asking *a); /* done is not called any more */
 const struct answer *answer_hold(const struct answer *a); /* -> answer_release */
 void answer_release(const struct answer *a);
 
+/* Forgets what is known of name (below: and of everything under it; "" is all names). done
+ * is called from the loop when it is so. -EBUSY: too many at once; -ENOMEM */
+int resolver_flush(struct resolver *r, const char *name, bool below,
+	void (*done)(void *ctx), void *ctx);
+
 /* hosts file and special names (RFC 6761: localhost, *.localhost; RFC 8375 etc.): answers
  * without asking. Returns the reply's length, 0 if the name is not local, or -errno */
 int resolver_local(struct resolver *r, const struct wire_query *q, const uint8_t *query,
 	uint8_t *out, size_t room);
 bool resolver_hosts_name(struct resolver *r, const char *name); /* in /etc/hosts? */
 
+/* other servers: what the old ones said is forgotten */
 void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t n);
 /* The system's own servers from resolv.conf text, never a loopback of ours (127.0.0.53 and
  * .54, 127.0.0.153 to .160, fd53:6375:7070::/48). How many were put into out. */
@@ -92,6 +111,10 @@ bool upstream_equal(const struct upstream *a, const struct upstream *b);
 
 struct resolver_stats {
 	uint64_t hits, misses, upstream_sent, upstream_failed, shared, entries, bytes;
+	uint64_t stale;      /* given out past their end */
+	uint64_t prefetched; /* asked anew before it */
+	uint64_t failures;   /* given out without asking, because it had just failed */
+	uint64_t bytes_max;
 };
 void resolver_stats(const struct resolver *r, struct resolver_stats *out);
 

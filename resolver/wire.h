@@ -26,8 +26,10 @@ enum rcode { RCODE_NOERROR, RCODE_FORMERR, RCODE_SERVFAIL, RCODE_NXDOMAIN, RCODE
 	RCODE_REFUSED, RCODE_BADVERS = 16 };
 
 /* RFC 8914 5.2 */
-enum ede { EDE_NONE = -1, EDE_OTHER = 0, EDE_BOGUS = 6, EDE_EXPIRED = 7, EDE_NOT_YET = 8,
-	EDE_NO_KEY = 9, EDE_NO_RRSIG = 10, EDE_BLOCKED = 15, EDE_NO_REACHABLE = 22, EDE_NETWORK = 23 };
+enum ede { EDE_NONE = -1, EDE_OTHER = 0, EDE_STALE = 3, EDE_INDETERMINATE = 5,
+	EDE_BOGUS = 6, EDE_EXPIRED = 7, EDE_NOT_YET = 8, EDE_NO_KEY = 9, EDE_NO_RRSIG = 10,
+	EDE_NO_NSEC = 12, EDE_BLOCKED = 15,
+	EDE_STALE_NXDOMAIN = 19, EDE_NO_REACHABLE = 22, EDE_NETWORK = 23 };
 
 /* id and flags are right whatever *rcode says; the rest where it could be read: a question
  * that could not has question_len 0. */

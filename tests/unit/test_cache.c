@@ -5,22 +5,27 @@
 #include "resolver/cache.h"
 #include "resolver/hosts.h"
 #include "resolver/local.h"
+#include "resolver/name.h"
+#include "resolver/record.h"
 
 #include "tests/unit/dns_build.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 static struct build_msg msg;
 
+static const struct ttl_limits usual = { 0, CACHE_TTL_MAX_S, CACHE_NEGATIVE_MAX_S };
+
 static struct answer *answer_made(void)
 {
 	struct answer *a;
 
-	assert_int_equal(answer_new(msg.bytes, msg.o.len, &a), 0);
+	assert_int_equal(answer_new(msg.bytes, msg.o.len, &usual, &a), 0);
 	return a;
 }
 
@@ -48,13 +53,48 @@ static const struct answer *get(struct cache *c, const char *name, int64_t now_m
 	return cache_get(c, &k, now_ms);
 }
 
+static const struct answer *stale(struct cache *c, const char *name, int64_t now_ms)
+{
+	struct cache_key k = key(name);
+	bool wait;
+
+	return cache_stale(c, &k, now_ms, &wait);
+}
+
+static void put_rcode(struct cache *c, const char *name, uint16_t rcode, int64_t now_ms)
+{
+	struct cache_key k = key(name);
+	struct answer *a;
+
+	dns_start(&msg, WIRE_QR | rcode, name, TYPE_A);
+	a = answer_made();
+	cache_put(c, &k, a, now_ms);
+	answer_release(a);
+}
+
+static void put_bogus(struct cache *c, const char *name, int64_t now_ms)
+{
+	static const uint8_t ede[] = { 0, OPTION_EDE, 0, 2, 0, EDE_BOGUS };
+	struct cache_key k = key(name);
+	struct answer *a;
+
+	dns_start(&msg, WIRE_QR | RCODE_SERVFAIL, name, TYPE_A);
+	dns_opt(&msg, 1232, 0, ede, sizeof(ede));
+	a = answer_made();
+	assert_true(a->bogus);
+	cache_put(c, &k, a, now_ms);
+	answer_release(a);
+}
+
 static void lives_as_long_as_its_ttl(void **state)
 {
 	const struct answer *a;
 	struct cache c;
+	size_t empty;
 
 	(void)state;
-	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	assert_int_equal(cache_init(&c, 1 << 20, 0), 0);
+	empty = c.bytes;
 	assert_null(get(&c, "a.test", 0));
 	put_a(&c, "a.test", 10, 1000);
 	a = get(&c, "a.test", 1999);
@@ -66,8 +106,9 @@ static void lives_as_long_as_its_ttl(void **state)
 	assert_int_equal(a->age_s, 9);
 	assert_string_equal(a->read->items[0].owner, "a.test");
 	assert_null(get(&c, "a.test", 11000));
+	assert_null(stale(&c, "a.test", 11000));
 	assert_int_equal(c.table.count, 0);
-	assert_int_equal(c.bytes, 0);
+	assert_int_equal(c.bytes, empty);
 
 	put_a(&c, "a.test", 7 * 86400, 0); /* a day at most */
 	assert_non_null(get(&c, "a.test", 86400 * 1000 - 1));
@@ -89,8 +130,8 @@ static void kept_or_not(void **state)
 		{ "NXDOMAIN", 3, true, 300 },
 		{ "NODATA", 0, true, 300 },
 		{ "NXDOMAIN without SOA", 3, false, 0 },
-		{ "SERVFAIL", 2, true, 0 },
-		{ "REFUSED", 5, true, 0 },
+		{ "SERVFAIL, briefly", 2, true, 5 },
+		{ "REFUSED, briefly", 5, true, 5 },
 		{ "truncated", WIRE_TC, true, 0 },
 	};
 
@@ -101,7 +142,7 @@ static void kept_or_not(void **state)
 		struct cache c;
 
 		print_message("%s\n", cases[i].why);
-		assert_int_equal(cache_init(&c, 1 << 20), 0);
+		assert_int_equal(cache_init(&c, 1 << 20, 0), 0);
 		dns_start(&msg, WIRE_QR | cases[i].flags, "a.test", TYPE_A);
 		if (cases[i].soa)
 			dns_soa(&msg, "test", 900, 300);
@@ -123,7 +164,7 @@ static void negative_at_most_an_hour(void **state)
 	struct cache c;
 
 	(void)state;
-	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	assert_int_equal(cache_init(&c, 1 << 20, 0), 0);
 	dns_start(&msg, WIRE_QR | 3, "a.test", TYPE_A);
 	dns_soa(&msg, "test", 86400, 86400);
 	a = answer_made();
@@ -140,7 +181,7 @@ static void keys_differ(void **state)
 	struct cache c;
 
 	(void)state;
-	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	assert_int_equal(cache_init(&c, 1 << 20, 0), 0);
 	put_a(&c, "a.test", 10, 0);
 	assert_non_null(cache_get(&c, &k, 0));
 	other = k;
@@ -163,16 +204,19 @@ static void keys_differ(void **state)
 
 static void least_used_leaves_first(void **state)
 {
+	size_t one, empty;
 	struct cache c;
-	size_t one;
 
 	(void)state;
-	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	assert_int_equal(cache_init(&c, 1 << 12, 0), 0);
+	empty = c.bytes;
 	put_a(&c, "n0.test", 100, 0);
-	one = c.bytes;
+	one = c.bytes - empty;
+	assert_true(empty + one * 4 > 4096 / 2 && empty + one * 4 < 4096 + 2048);
 	cache_done(&c);
 
-	assert_int_equal(cache_init(&c, one * 4), 0);
+	assert_int_equal(cache_init(&c, empty + one * 4, 0), 0);
+	assert_int_equal(c.bytes, empty);
 	for (int i = 0; i < 4; i++) {
 		char name[16];
 
@@ -183,7 +227,7 @@ static void least_used_leaves_first(void **state)
 	assert_non_null(get(&c, "n0.test", 0)); /* used: now n1 is the oldest */
 	put_a(&c, "n4.test", 100, 0);
 	assert_int_equal(c.table.count, 4);
-	assert_true(c.bytes <= one * 4);
+	assert_true(c.bytes <= c.max);
 	assert_null(get(&c, "n1.test", 0));
 	assert_non_null(get(&c, "n0.test", 0));
 	assert_non_null(get(&c, "n4.test", 0));
@@ -192,9 +236,242 @@ static void least_used_leaves_first(void **state)
 	assert_int_equal(get(&c, "n4.test", 5000)->age_s, 0);
 	cache_done(&c);
 
-	assert_int_equal(cache_init(&c, one - 1), 0); /* too large at all */
+	assert_int_equal(cache_init(&c, empty + one - 1, 0), 0); /* too large at all */
 	put_a(&c, "n0.test", 100, 0);
 	assert_int_equal(c.table.count, 0);
+	cache_done(&c);
+}
+
+/* of a reply with one record */
+static uint32_t soa_ttl(const uint8_t *reply, size_t len)
+{
+	struct cur c = cur_over(reply, len);
+	struct record rr;
+	struct head h;
+
+	assert_int_equal(head_read(&c, &h), 0);
+	assert_int_equal(h.ns, 1);
+	assert_int_equal(name_skip(&c), 0);
+	cur_take(&c, 4);
+	assert_int_equal(record_read(&c, &rr), 0);
+	assert_int_equal(rr.type, TYPE_SOA);
+	return rr.ttl;
+}
+
+static void ttls_are_limited(void **state)
+{
+	static const struct {
+		const char *why;
+		struct ttl_limits limits;
+		uint16_t rcode;
+		uint32_t ttl, soa_ttl, minimum;
+		uint32_t want, want_soa;
+	} cases[] = {
+		{ "as it is", { 0, 3600, 600 }, 0, 300, 0, 0, 300, 0 },
+		{ "too long", { 0, 3600, 600 }, 0, 7200, 0, 0, 3600, 0 },
+		{ "too short", { 60, 3600, 600 }, 0, 5, 0, 0, 60, 0 },
+		{ "0 is short too", { 60, 3600, 600 }, 0, 0, 0, 0, 60, 0 },
+		{ "2^31 is 0", { 0, 3600, 600 }, 0, 1u << 31, 0, 0, 0, 0 },
+		{ "negative: the minimum", { 60, 3600, 600 }, 3, 0, 900, 30, 30, 30 },
+		{ "negative: the SOA's own", { 0, 3600, 600 }, 3, 0, 20, 300, 20, 20 },
+		{ "negative: the limit", { 0, 3600, 600 }, 3, 0, 86400, 86400, 600, 600 },
+		{ "NODATA: the limit of all", { 0, 100, 600 }, 0, 0, 900, 900, 100, 100 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct wire_edit as_is = { .max = WIRE_MAX, .ede = EDE_NONE };
+		static uint8_t out[WIRE_MAX];
+		struct wire_answer back;
+		struct wire_query q;
+		enum rcode rcode;
+		struct answer *a;
+		int n;
+
+		print_message("%s\n", cases[i].why);
+		dns_start(&msg, WIRE_QR | cases[i].rcode, "a.test", TYPE_A);
+		if (cases[i].want_soa)
+			dns_soa(&msg, "test", cases[i].soa_ttl, cases[i].minimum);
+		else
+			dns_a(&msg, IN_ANSWER, "@", cases[i].ttl, "192.0.2.1");
+		assert_int_equal(answer_new(msg.bytes, msg.o.len, &cases[i].limits, &a), 0);
+		assert_int_equal(a->read->ttl, cases[i].want);
+		if (!cases[i].want_soa)
+			assert_int_equal(a->read->items[0].ttl, cases[i].want);
+		dns_start(&msg, 0, "a.test", TYPE_A);
+		assert_int_equal(wire_query_read(msg.bytes, msg.o.len, &q, &rcode), 0);
+		n = wire_reply(&q, msg.bytes, a->msg, a->len, &as_is, out, sizeof(out));
+		assert_true(n > 0);
+		assert_int_equal(wire_answer_read(out, (size_t)n, &back), 0);
+		assert_int_equal(back.ttl, cases[i].want);
+		if (cases[i].want_soa)
+			assert_int_equal(soa_ttl(out, (size_t)n), cases[i].want_soa);
+		wire_answer_done(&back);
+		answer_release(a);
+	}
+}
+
+static void stale_for_a_while(void **state)
+{
+	struct cache_key k = key("a.test");
+	const struct answer *a;
+	struct cache c;
+	bool wait;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20, 60), 0);
+	assert_null(stale(&c, "a.test", 0));
+	put_a(&c, "a.test", 10, 0);
+	assert_false(get(&c, "a.test", 9999)->stale);
+	assert_null(get(&c, "a.test", 10000));
+	a = cache_stale(&c, &k, 10000, &wait);
+	assert_non_null(a);
+	assert_true(a->stale && a->cached && !wait);
+
+	put_rcode(&c, "a.test", RCODE_SERVFAIL, 20000); /* what is there stays */
+	assert_null(get(&c, "a.test", 20000));
+	assert_non_null(cache_stale(&c, &k, 20000, &wait));
+	assert_true(wait);
+	assert_non_null(cache_stale(&c, &k, 50000, &wait));
+	assert_false(wait);
+	cache_failed(&c, &k, -ETIMEDOUT, 60000);
+	assert_int_equal(cache_failure(&c, &k, 60000), 0);
+	assert_non_null(cache_stale(&c, &k, 60000, &wait));
+	assert_true(wait);
+	assert_non_null(stale(&c, "a.test", 69999));
+	assert_null(stale(&c, "a.test", 70000));
+	assert_int_equal(c.table.count, 0);
+
+	put_a(&c, "a.test", 10, 0);
+	put_bogus(&c, "a.test", 20000); /* what could be a forger's goes */
+	assert_null(stale(&c, "a.test", 20000));
+	assert_int_equal(get(&c, "a.test", 20000)->read->rcode, RCODE_SERVFAIL);
+
+	put_a(&c, "a.test", 10, 0);
+	put_rcode(&c, "a.test", RCODE_NXDOMAIN, 20000); /* the server has spoken */
+	assert_null(stale(&c, "a.test", 20000));
+	cache_done(&c);
+}
+
+static void failures_are_kept_briefly(void **state)
+{
+	struct cache_key k = key("a.test"), other = key("b.test");
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20, 60), 0);
+	assert_int_equal(cache_failure(&c, &k, 0), 0);
+	cache_failed(&c, &k, -ETIMEDOUT, 0);
+	cache_failed(&c, &other, -ECONNREFUSED, 0);
+	assert_null(get(&c, "a.test", 0));
+	assert_int_equal(cache_failure(&c, &k, 4999), -ETIMEDOUT);
+	assert_int_equal(cache_failure(&c, &k, 5000), 0);
+	assert_int_equal(cache_failure(&c, &other, 999), -ECONNREFUSED);
+	assert_int_equal(cache_failure(&c, &other, 1000), 0);
+	assert_null(stale(&c, "a.test", 5000)); /* a failure is never stale */
+	put_rcode(&c, "b.test", RCODE_SERVFAIL, 2000);
+	assert_non_null(get(&c, "b.test", 6999));
+	assert_null(get(&c, "b.test", 7000));
+	assert_null(stale(&c, "b.test", 7000));
+	put_a(&c, "b.test", 10, 7000);
+	assert_false(get(&c, "b.test", 7000)->stale);
+	cache_done(&c);
+}
+
+static void ripe_is_what_is_asked_often(void **state)
+{
+	struct cache_key k = key("a.test");
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 1 << 20, 60), 0);
+	put_a(&c, "a.test", 100, 0);
+	assert_false(get(&c, "a.test", 95000)->ripe); /* nobody asked before */
+	assert_true(get(&c, "a.test", 95000)->ripe);
+	cache_failed(&c, &k, -ETIMEDOUT, 96000);
+	assert_false(get(&c, "a.test", 97000)->ripe); /* not again at once */
+	put_a(&c, "a.test", 100, 98000);
+	assert_false(get(&c, "a.test", 98000)->ripe);
+	assert_false(get(&c, "a.test", 187999)->ripe);
+	assert_true(get(&c, "a.test", 188000)->ripe);
+	cache_done(&c);
+}
+
+static void flush(struct cache *c, const char *name, bool below)
+{
+	size_t at = 0;
+
+	while (cache_flush(c, name, below, &at))
+		;
+}
+
+static void names_are_taken_out(void **state)
+{
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, 8 << 20, 60), 0); /* more than one part */
+	put_a(&c, "a.test", 100, 0);
+	put_a(&c, "b.a.test", 100, 0);
+	put_a(&c, "c.test", 100, 0);
+	flush(&c, "a.test", false);
+	assert_null(get(&c, "a.test", 0));
+	assert_null(stale(&c, "a.test", 0));
+	assert_non_null(get(&c, "b.a.test", 0));
+	flush(&c, "a.test", true);
+	assert_null(get(&c, "b.a.test", 0));
+	assert_non_null(get(&c, "c.test", 0));
+	for (int i = 0; i < 3000; i++) {
+		char name[24];
+
+		snprintf(name, sizeof(name), "n%d.test", i);
+		put_a(&c, name, 100, 0);
+	}
+	flush(&c, "", true);
+	assert_int_equal(c.table.count, 0);
+	cache_done(&c);
+}
+
+static size_t rss_bytes(void)
+{
+	unsigned long size = 0, rss = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu %lu", &size, &rss), 2);
+	fclose(f);
+	return rss * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* 60,000 names nobody asks for again, of three sizes, through a cache of 8 MB */
+static void memory_is_bounded(void **state)
+{
+	enum { MAX = 8 << 20, SLACK = 2 << 20 };
+	size_t before = rss_bytes();
+	struct cache c;
+
+	(void)state;
+	assert_int_equal(cache_init(&c, MAX, 86400), 0);
+	for (unsigned i = 0; i < 60000; i++) {
+		char name[24];
+		struct cache_key k = key(name);
+		struct answer *a;
+
+		snprintf(name, sizeof(name), "x%u.flood.test", i * 2654435761u);
+		dns_start(&msg, WIRE_QR | (i % 3 ? 0 : RCODE_NXDOMAIN), name, TYPE_A);
+		for (unsigned n = 0; n < i % 3; n++)
+			dns_a(&msg, IN_ANSWER, "@", 60, "192.0.2.1");
+		if (i % 3 == 0)
+			dns_soa(&msg, "test", 60, 60);
+		a = answer_made();
+		cache_put(&c, &k, a, i);
+		answer_release(a);
+		assert_true(c.bytes <= MAX);
+	}
+	assert_true(c.bytes > MAX - 8192);
+#ifndef __SANITIZE_ADDRESS__
+	assert_true(rss_bytes() - before < MAX + SLACK);
+#endif
 	cache_done(&c);
 }
 
@@ -204,7 +481,7 @@ static void held_answers_outlive_the_cache(void **state)
 	struct cache c;
 
 	(void)state;
-	assert_int_equal(cache_init(&c, 1 << 20), 0);
+	assert_int_equal(cache_init(&c, 1 << 20, 0), 0);
 	put_a(&c, "a.test", 10, 0);
 	a = answer_hold(get(&c, "a.test", 0));
 	cache_done(&c);
@@ -433,6 +710,12 @@ int main(void)
 		cmocka_unit_test(negative_at_most_an_hour),
 		cmocka_unit_test(keys_differ),
 		cmocka_unit_test(least_used_leaves_first),
+		cmocka_unit_test(ttls_are_limited),
+		cmocka_unit_test(stale_for_a_while),
+		cmocka_unit_test(failures_are_kept_briefly),
+		cmocka_unit_test(ripe_is_what_is_asked_often),
+		cmocka_unit_test(names_are_taken_out),
+		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(held_answers_outlive_the_cache),
 		cmocka_unit_test(only_what_is_led_to_is_kept),
 		cmocka_unit_test(hosts_file),

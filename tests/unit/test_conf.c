@@ -15,7 +15,9 @@ static void good(void **state)
 	static const char text[] =
 		"# comment\n[daemon]\ninstance=run-12\nscope=/a.slice/b\ndefault=deny\n"
 		"when-down=open\nlog=debug\n[resolver]\nlisten=127.0.0.5:5300\n"
-		"listen=[::1]\nupstream = 9.9.9.9 \nrefusal=zero\ncache-size=1MB\n";
+		"listen=[::1]\nupstream = 9.9.9.9 \nrefusal=zero\ncache-size=1MB\n"
+		"cache-min-ttl=1m\ncache-max-ttl=2h\ncache-max-negative-ttl=30s\n"
+		"serve-stale=0\nprefetch=no\n";
 	struct conf c;
 	struct conf_error err;
 
@@ -36,6 +38,11 @@ static void good(void **state)
 	assert_int_equal(c.nupstreams, 1);
 	assert_int_equal(c.refusal, REFUSE_ZERO);
 	assert_int_equal(c.cache_size, 1000000);
+	assert_int_equal(c.cache_min_ttl_s, 60);
+	assert_int_equal(c.cache_max_ttl_s, 7200);
+	assert_int_equal(c.cache_max_negative_ttl_s, 30);
+	assert_int_equal(c.serve_stale_s, 0);
+	assert_false(c.prefetch);
 }
 
 static void bad(void **state)
@@ -64,6 +71,10 @@ static void bad(void **state)
 		{ "relative database", "[geo]\nasn=x.mmdb\n", 2, "an absolute path" },
 		{ "encrypted upstream", "[resolver]\nupstream=tls://9.9.9.9\n", 2, "later" },
 		{ "size too small", "[resolver]\ncache-size=1\n", 2, "64KB to 4GB" },
+		{ "TTLs kept too long", "[resolver]\ncache-min-ttl=2h\n", 2, "0 to 1h" },
+		{ "nothing kept", "[resolver]\ncache-max-ttl=0\n", 2, "1s to 7d" },
+		{ "stale for ever", "[resolver]\nserve-stale=30d\n", 2, "0 to 7d" },
+		{ "neither yes nor no", "[resolver]\nprefetch=true\n", 2, "yes or no" },
 		{ "text behind section", "[daemon] x\n", 1, "a section is written" },
 	};
 

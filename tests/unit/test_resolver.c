@@ -22,7 +22,7 @@ struct server {
 	pthread_t thread;
 	int udp, tcp;
 	uint16_t port;
-	atomic_bool stop;
+	atomic_bool stop, silent, failing;
 	atomic_uint udp_queries, tcp_queries;
 	struct build_msg reply;
 	bool refuses; /* everything */
@@ -44,8 +44,10 @@ static bool server_reply(struct server *s, const uint8_t *msg, size_t len, bool 
 	enum rcode rcode;
 	uint16_t flags = WIRE_QR | WIRE_RA;
 
-	if (wire_query_read(msg, len, &q, &rcode) < 0 || starts(q.name, "drop"))
+	if (wire_query_read(msg, len, &q, &rcode) < 0 || starts(q.name, "drop") || s->silent)
 		return false;
+	if (s->failing)
+		flags |= RCODE_SERVFAIL;
 	if (s->refuses)
 		flags |= RCODE_REFUSED;
 	if (starts(q.name, "fail"))
@@ -62,7 +64,8 @@ static bool server_reply(struct server *s, const uint8_t *msg, size_t len, bool 
 	dns_u16_at(&s->reply.o, 0, q.id);
 	if (!(flags & 15) && !(flags & WIRE_TC))
 		for (int i = 0; i < (tcp ? 200 : 1); i++)
-			dns_a(&s->reply, IN_ANSWER, "@", 60, "192.0.2.1");
+			dns_a(&s->reply, IN_ANSWER, "@", starts(q.name, "brief") ? 1 : 60,
+				"192.0.2.1");
 	if (flags & 1)
 		dns_soa(&s->reply, "test", 60, 60);
 	return true;
@@ -171,7 +174,7 @@ struct asked {
 	int r;
 	uint16_t rcode;
 	unsigned nitems;
-	bool cached;
+	bool cached, stale;
 	struct asking *asking;
 };
 
@@ -187,6 +190,7 @@ static void on_done(void *ctx, int r, const struct answer *a)
 	d->rcode = a->read->rcode;
 	d->nitems = a->read->nitems;
 	d->cached = a->cached;
+	d->stale = a->stale;
 }
 
 static uv_loop_t loop;
@@ -216,7 +220,8 @@ static void ask_wait(struct resolver *r, const char *name, struct asked *d)
 static struct resolver *resolver_new(const struct upstream *u, size_t n)
 {
 	struct resolver_conf conf = { .upstreams = u, .nupstreams = n,
-		.cache_bytes = 1 << 20, .timeout_ms = 200, .hosts = "/nonexistent" };
+		.cache_bytes = 1 << 20, .timeout_ms = 200, .hosts = "/nonexistent",
+		.stale_s = 3600, .prefetch = true };
 	struct resolver *r;
 
 	assert_int_equal(resolver_open(&loop, &conf, &r), 0);
@@ -507,6 +512,146 @@ static void hosts_file_is_read_again(void **state)
 	unlink(path);
 }
 
+/* until it is no longer given out fresh */
+static void age(struct resolver *r, const char *name)
+{
+	struct resolver_stats st;
+	struct asked d;
+	uint64_t misses;
+
+	resolver_stats(r, &st);
+	misses = st.misses;
+	do {
+		usleep(20000);
+		assert_int_equal(ask(r, name, &d), 0);
+		resolver_stats(r, &st);
+		if (st.misses == misses)
+			assert_int_equal(d.calls, 1);
+	} while (st.misses == misses);
+	run_until(&d);
+}
+
+/* a server that fails, then one that is silent: what was known goes on */
+static void stale_when_nobody_answers(void **state)
+{
+	struct server s;
+	struct upstream u;
+	struct resolver *r;
+	struct resolver_stats st;
+	struct asked d, also;
+	unsigned asked;
+
+	(void)state;
+	server_start(&s);
+	u = upstream_of(&s);
+	r = resolver_new(&u, 1);
+	ask_wait(r, "brief.test", &d);
+	ask_wait(r, "brief-2.test", &d);
+	s.failing = true;
+	age(r, "brief.test");
+	ask_wait(r, "brief.test", &d);
+	assert_true(d.stale);
+	asked = s.udp_queries;
+	ask_wait(r, "brief.test", &d); /* just failed: not asked again */
+	assert_true(d.stale);
+	assert_int_equal(s.udp_queries, asked);
+
+	s.silent = true;
+	assert_int_equal(ask(r, "brief-2.test", &d), 0);
+	assert_int_equal(ask(r, "brief-2.test", &also), 0);
+	assert_int_equal(d.calls, 0); /* they wait for it a while */
+	run_until(&d);
+	assert_true(d.stale);
+	assert_int_equal(also.calls, 1);
+	assert_true(also.stale);
+	resolver_stats(r, &st);
+	assert_true(st.stale >= 4);
+
+	s.failing = s.silent = false;
+	assert_int_equal(ask(r, "fresh.test", &d), 0);
+	run_until(&d);
+	assert_false(d.stale);
+	resolver_close(r);
+	server_stop(&s);
+}
+
+static void failures_are_not_asked_again_at_once(void **state)
+{
+	struct server s;
+	struct upstream u;
+	struct resolver *r;
+	struct resolver_stats st;
+	struct asked d;
+	unsigned asked;
+
+	(void)state;
+	server_start(&s);
+	u = upstream_of(&s);
+	r = resolver_new(&u, 1);
+	ask_wait(r, "drop.test", &d);
+	assert_int_equal(d.r, -ETIMEDOUT);
+	asked = s.udp_queries;
+	assert_int_equal(ask(r, "drop.test", &d), -ETIMEDOUT);
+	assert_int_equal(d.calls, 0);
+	assert_int_equal(s.udp_queries, asked);
+	resolver_stats(r, &st);
+	assert_int_equal(st.failures, 1);
+	resolver_close(r);
+	server_stop(&s);
+}
+
+static void on_flushed(void *ctx)
+{
+	++*(unsigned *)ctx;
+}
+
+static void flushed_is_asked_anew(void **state)
+{
+	struct server s, s2;
+	struct upstream u, u2;
+	struct resolver *r;
+	struct asked d;
+	unsigned done = 0;
+
+	(void)state;
+	server_start(&s);
+	server_start(&s2);
+	u = upstream_of(&s);
+	u2 = upstream_of(&s2);
+	r = resolver_new(&u, 1);
+	ask_wait(r, "a.test", &d);
+	ask_wait(r, "b.test", &d);
+	assert_int_equal(resolver_flush(r, "a.test", false, on_flushed, &done), 0);
+	while (!done)
+		uv_run(&loop, UV_RUN_ONCE);
+	ask_wait(r, "b.test", &d);
+	assert_true(d.cached);
+	ask_wait(r, "a.test", &d);
+	assert_false(d.cached);
+
+	/* what the old servers are about to say is for who waits, not for the cache */
+	assert_int_equal(ask(r, "slow.test", &d), 0);
+	assert_int_equal(resolver_flush(r, "", true, on_flushed, &done), 0);
+	run_until(&d);
+	ask_wait(r, "slow.test", &d);
+	assert_false(d.cached);
+
+	/* other servers: nothing of it is true any more */
+	resolver_upstreams_set(r, &u2, 1);
+	assert_int_equal(resolver_flush(r, "", true, on_flushed, &done), 0);
+	while (done < 3)
+		uv_run(&loop, UV_RUN_ONCE);
+	ask_wait(r, "slow.test", &d);
+	assert_false(d.cached);
+	assert_int_equal(s2.udp_queries, 1);
+	for (unsigned i = 0; i < 16; i++)
+		assert_int_equal(resolver_flush(r, "a.test", true, NULL, NULL), 0);
+	assert_int_equal(resolver_flush(r, "a.test", true, NULL, NULL), -EBUSY);
+	resolver_close(r);
+	server_stop(&s);
+	server_stop(&s2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,6 +667,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(servers_change_under_a_query, loop_start,
 			loop_end),
 		cmocka_unit_test_setup_teardown(source_ports_vary, loop_start, loop_end),
+		cmocka_unit_test_setup_teardown(stale_when_nobody_answers, loop_start, loop_end),
+		cmocka_unit_test_setup_teardown(failures_are_not_asked_again_at_once,
+			loop_start, loop_end),
+		cmocka_unit_test_setup_teardown(flushed_is_asked_anew, loop_start, loop_end),
 		cmocka_unit_test_setup_teardown(hosts_file_is_read_again, loop_start, loop_end),
 	};
 
