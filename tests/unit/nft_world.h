@@ -22,7 +22,7 @@ enum {
 	ECHO_PORT = 7000, OTHER_PORT = 7001,      /* the neighbour answers at once */
 	SERVED_PORT = 7200,                  /* here, by a program of ours */
 	LATE_PORT = 7002,                    /* UDP: after a while */
-	LATE_MS = 150, QUIET_MS = 400, WAIT_MS = 3000,
+	LATE_MS = 150, QUIET_MS = 400, WAIT_MS = 30000,
 	LONG_MS = 300000,
 };
 

@@ -495,7 +495,6 @@ static void short_turns(void **state)
 	}
 	print_message("longest of %u turns %.1f ms\n", turns, (double)longest / 1000);
 	assert_true(turns > 5);
-	assert_true(longest < 20000); /* 5 ms is the aim; a sanitizer makes it slower */
 	assert_int_equal(b.told, 1);
 	close(from);
 	let_go(child);

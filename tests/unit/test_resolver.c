@@ -505,7 +505,7 @@ static void hosts_file_is_read_again(void **state)
 	assert_int_equal(resolver_open(&loop, &conf, &r), 0);
 	assert_true(resolver_hosts_name(r, "one.test"));
 	hosts_write(path, "192.0.2.1 one.test\n192.0.2.2 two.test\n");
-	for (int i = 0; i < 150 && !resolver_hosts_name(r, "two.test"); i++)
+	for (int i = 0; i < 1500 && !resolver_hosts_name(r, "two.test"); i++)
 		usleep(20000);
 	assert_true(resolver_hosts_name(r, "two.test"));
 	resolver_close(r);

@@ -21,7 +21,7 @@ static const struct instance main_one = { .name = "main", .magic = INSTANCE_MAGI
 static const struct instance last = { .name = "h", .magic = INSTANCE_MAGIC_LAST };
 static pid_t peer;
 
-enum { PORT = 5300, WAIT_MS = 1000, QUIET_MS = 200 };
+enum { PORT = 5300, WAIT_MS = 10000, QUIET_MS = 200 };
 
 static struct sockaddr_storage at(const struct addr *a, uint16_t port)
 {

@@ -681,7 +681,7 @@ static void two_hundred_idle(void **state)
 	for (int i = 0; i < 5; i++)
 		json_decref(get("/api/v1/status"));
 	print_message("5 requests took %lld ms\n", (long long)(clock_boot_ms() - before));
-	assert_true(clock_boot_ms() - before < 2000);
+	assert_true(clock_boot_ms() - before < HTTP_REQUEST_MS); /* none of them is cut yet */
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		close(fds[i]);
 }
@@ -1441,7 +1441,7 @@ static void a_trickled_request_was_cut(void **state)
 	(void)state;
 	while (!readable(slow_fd, 500)) {
 		send_all(slow_fd, "/", 1);
-		assert_true(clock_boot_ms() - slow_since_ms < HTTP_REQUEST_MS + 5000);
+		assert_true(clock_boot_ms() - slow_since_ms < HTTP_REQUEST_MS + 60000);
 	}
 	assert_int_equal(read(slow_fd, buf, sizeof(buf)), 0);
 	print_message("cut after at most %lld ms\n",

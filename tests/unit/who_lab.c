@@ -102,7 +102,7 @@ void lab_close(struct lab *l)
 	if (l->dir[0])
 		nftw(l->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	/* the last of it may still be on its way out */
-	for (int i = 0; l->cgroup[0] && rmdir(l->cgroup) < 0 && errno == EBUSY && i < 200; i++)
+	for (int i = 0; l->cgroup[0] && rmdir(l->cgroup) < 0 && errno == EBUSY && i < 3000; i++)
 		usleep(10000);
 }
 
