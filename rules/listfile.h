@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * listfile.h - the compiled file's layout: for list.c, which reads, and listmake.c, which
+ * writes. Numbers are this machine's: the file is not carried to another. */
+#ifndef RULES_LISTFILE_H
+#define RULES_LISTFILE_H
+
+#include "rules/list.h"
+
+#include <string.h>
+
+#define LISTFILE_MAGIC 0x0a3174736c637573u /* "suclst1\n", and the byte order with it */
+
+enum { LISTFILE_VERSION = 1, LISTFILE_BUCKET = 8, LISTFILE_ENTRIES_MAX = 20000000 };
+
+/* what an entry says, the low bits of its fingerprint's word */
+enum {
+	LIST_SELF = 1,
+	LIST_BELOW = 2,
+	LIST_NOT_SELF = 4,   /* exceptions */
+	LIST_NOT_BELOW = 8,
+	LIST_SAYS = 15,
+};
+
+/* flags of the head */
+enum { LISTFILE_NEAREST = 1 }; /* the longest entry decides (RPZ), else any exception */
+
+struct listfile_range4 {
+	uint32_t lo, hi; /* host order; both belong to it */
+};
+
+struct listfile_range6 {
+	uint8_t lo[16], hi[16];
+};
+
+/* Behind it, each 8-byte aligned: filter (1 << filter_bits words of 64 bits), entries
+ * (names words), buckets ((1 << bucket_bits) + 1 numbers of 32 bits), lines (names
+ * numbers of 32 bits), ranges4, ranges6. */
+struct listfile_head {
+	uint64_t magic;
+	uint32_t version, flags;
+	uint64_t length;       /* of all, head and all */
+	uint64_t sum;          /* of all but this field */
+	uint64_t point;        /* where the polynomial is evaluated */
+	uint32_t filter_bits, bucket_bits;
+	uint32_t ranges4, ranges6;
+	struct list_info info; /* info.names entries */
+};
+
+struct listfile_parts {
+	size_t filter, entries, buckets, lines, ranges4, ranges6, end;
+};
+
+/* where the parts are; false: the numbers cannot be */
+bool listfile_layout(const struct listfile_head *h, struct listfile_parts *out);
+uint64_t listfile_sum(const void *bytes, size_t len);
+
+/* --- the hash, one label after the other from the right --- */
+#define LISTFILE_PRIME (((uint64_t)1 << 61) - 1)
+
+static inline uint64_t listfile_step(uint64_t h, uint64_t point, uint64_t word)
+{
+	unsigned __int128 v = (unsigned __int128)h * point + word;
+	uint64_t r = (uint64_t)(v & LISTFILE_PRIME) + (uint64_t)(v >> 61);
+
+	return r >= LISTFILE_PRIME ? r - LISTFILE_PRIME : r;
+}
+
+/* its length, then seven bytes at a time: no two rows of labels give the same words */
+static inline uint64_t listfile_label(uint64_t h, uint64_t point, const char *s, size_t n)
+{
+	h = listfile_step(h, point, n + 1);
+	while (n) {
+		size_t k = n < 7 ? n : 7;
+		uint64_t word = 0;
+
+		for (size_t i = 0; i < k; i++)
+			word |= (uint64_t)(uint8_t)s[i] << (8 * i);
+		h = listfile_step(h, point, word + 1);
+		s += k;
+		n -= k;
+	}
+	return h;
+}
+
+/* spread over 64 bits without losing any */
+static inline uint64_t listfile_spread(uint64_t h)
+{
+	h *= 0x9e3779b97f4a7c15u;
+	h ^= h >> 32;
+	return h * 0xd6e8feb86659fd93u;
+}
+
+/* three bits of one word */
+static inline uint64_t listfile_filter_mask(uint64_t print)
+{
+	return (uint64_t)1 << (print >> 4 & 63) | (uint64_t)1 << (print >> 10 & 63) |
+		(uint64_t)1 << (print >> 16 & 63);
+}
+
+static inline size_t listfile_top(uint64_t print, unsigned bits)
+{
+	return bits ? (size_t)(print >> (64 - bits)) : 0;
+}
+
+#endif
