@@ -13,8 +13,9 @@ struct list {
 	size_t len;
 	list_release release;
 	const struct listfile_head *head;
-	const uint64_t *filter, *entries;
-	const uint32_t *buckets, *lines;
+	const struct listfile_bucket *buckets;
+	const uint64_t *entries;
+	const uint32_t *lines;
 	const struct listfile_range4 *ranges4;
 	const struct listfile_range6 *ranges6;
 };
@@ -60,11 +61,11 @@ bool listfile_layout(const struct listfile_head *h, struct listfile_parts *out)
 {
 	size_t at = sizeof(*h);
 
-	if (h->filter_bits > 32 || h->bucket_bits > 32)
+	if (h->bucket_bits > 32)
 		return false;
-	if (!part(&at, 8, (uint64_t)1 << h->filter_bits, &out->filter) ||
+	if (!part(&at, sizeof(struct listfile_bucket), (uint64_t)1 << h->bucket_bits,
+		    &out->buckets) ||
 		!part(&at, 8, h->info.names, &out->entries) ||
-		!part(&at, 4, ((uint64_t)1 << h->bucket_bits) + 1, &out->buckets) ||
 		!part(&at, 4, h->info.names, &out->lines) ||
 		!part(&at, sizeof(struct listfile_range4), h->ranges4, &out->ranges4) ||
 		!part(&at, sizeof(struct listfile_range6), h->ranges6, &out->ranges6))
@@ -107,11 +108,16 @@ static bool texts_end(const struct list_info *i)
 static bool buckets_hold(const struct list *l)
 {
 	size_t n = (size_t)1 << l->head->bucket_bits;
+	uint32_t at = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (l->buckets[i] > l->buckets[i + 1])
+	for (size_t i = 0; i < n; i++) {
+		const struct listfile_bucket *b = &l->buckets[i];
+
+		if (b->from != at || b->to < b->from)
 			return false;
-	return l->buckets[0] == 0 && l->buckets[n] == l->head->info.names;
+		at = b->to;
+	}
+	return at == l->head->info.names;
 }
 
 static bool checks(struct list *l)
@@ -127,7 +133,6 @@ static bool checks(struct list *l)
 		whole_sum(l->bytes, l->len) != h->sum)
 		return false;
 	l->head = h;
-	l->filter = (const void *)(base + at.filter);
 	l->entries = (const void *)(base + at.entries);
 	l->buckets = (const void *)(base + at.buckets);
 	l->lines = (const void *)(base + at.lines);
@@ -179,14 +184,13 @@ bool list_has_ranges(const struct list *l)
 /* what the entry of that fingerprint says, or 0 */
 static unsigned says(const struct list *l, uint64_t print, size_t *at)
 {
-	const struct listfile_head *h = l->head;
+	const struct listfile_bucket *b =
+		&l->buckets[listfile_top(print, l->head->bucket_bits)];
 	uint64_t mask = listfile_filter_mask(print);
-	size_t b;
 
-	if ((l->filter[listfile_top(print, h->filter_bits)] & mask) != mask)
+	if ((b->filter & mask) != mask)
 		return 0;
-	b = listfile_top(print, h->bucket_bits);
-	for (size_t i = l->buckets[b]; i < l->buckets[b + 1]; i++) {
+	for (size_t i = b->from; i < b->to; i++) {
 		if (((l->entries[i] ^ print) & ~(uint64_t)LIST_SAYS) == 0) {
 			*at = i;
 			return l->entries[i] & LIST_SAYS;
@@ -222,18 +226,21 @@ static void walk_suffix(const struct list *l, struct walk *w, const char *suffix
 
 bool list_find_name(const struct list *l, const char *name, struct list_entry *out)
 {
-	const char *end = name + strlen(name), *from;
+	char copy[HOST_MAX + LISTFILE_SLACK];
+	size_t n = strlen(name), end = n, from;
 	struct walk w = { 0 };
 	uint64_t h = 0;
 
-	if (end == name || l->head->info.names == 0)
+	if (n == 0 || n >= HOST_MAX || l->head->info.names == 0)
 		return false;
+	memcpy(copy, name, n);
+	memset(copy + n, 0, LISTFILE_SLACK);
 	for (;;) {
-		for (from = end; from > name && from[-1] != '.'; from--)
+		for (from = end; from > 0 && copy[from - 1] != '.'; from--)
 			;
-		h = listfile_label(h, l->head->point, from, (size_t)(end - from));
-		walk_suffix(l, &w, from, listfile_spread(h), from == name);
-		if (from == name)
+		h = listfile_label(h, l->head->point, copy + from, end - from);
+		walk_suffix(l, &w, name + from, listfile_spread(h), from == 0);
+		if (from == 0)
 			break;
 		end = from - 1;
 	}

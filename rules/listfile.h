@@ -6,6 +6,7 @@
 
 #include "rules/list.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define LISTFILE_MAGIC 0x0a3174736c637573u /* "suclst1\n", and the byte order with it */
@@ -32,22 +33,26 @@ struct listfile_range6 {
 	uint8_t lo[16], hi[16];
 };
 
-/* Behind it, each 8-byte aligned: filter (1 << filter_bits words of 64 bits), entries
- * (names words), buckets ((1 << bucket_bits) + 1 numbers of 32 bits), lines (names
- * numbers of 32 bits), ranges4, ranges6. */
+/* the entries whose fingerprints begin alike; filter has three bits of each */
+struct listfile_bucket {
+	uint64_t filter;
+	uint32_t from, to;     /* to itself is not of it */
+};
+
+/* Behind it, each 8-byte aligned: buckets (1 << bucket_bits), entries (names words of 64
+ * bits), lines (names numbers of 32 bits), ranges4, ranges6. */
 struct listfile_head {
 	uint64_t magic;
 	uint32_t version, flags;
 	uint64_t length;       /* of all, head and all */
 	uint64_t sum;          /* of all but this field */
 	uint64_t point;        /* where the polynomial is evaluated */
-	uint32_t filter_bits, bucket_bits;
-	uint32_t ranges4, ranges6;
+	uint32_t bucket_bits, ranges4, ranges6, zero;
 	struct list_info info; /* info.names entries */
 };
 
 struct listfile_parts {
-	size_t filter, entries, buckets, lines, ranges4, ranges6, end;
+	size_t buckets, entries, lines, ranges4, ranges6, end;
 };
 
 /* where the parts are; false: the numbers cannot be */
@@ -65,21 +70,21 @@ static inline uint64_t listfile_step(uint64_t h, uint64_t point, uint64_t word)
 	return r >= LISTFILE_PRIME ? r - LISTFILE_PRIME : r;
 }
 
-/* its length, then seven bytes at a time: no two rows of labels give the same words */
+enum { LISTFILE_SLACK = 8 }; /* bytes that may be read behind a name */
+
+/* its length, then seven bytes at a time: no two rows of labels give the same words. Eight
+ * bytes are read at a time: they must be there */
 static inline uint64_t listfile_label(uint64_t h, uint64_t point, const char *s, size_t n)
 {
-	h = listfile_step(h, point, n + 1);
-	while (n) {
-		size_t k = n < 7 ? n : 7;
-		uint64_t word = 0;
+	uint64_t word;
 
-		for (size_t i = 0; i < k; i++)
-			word |= (uint64_t)(uint8_t)s[i] << (8 * i);
-		h = listfile_step(h, point, word + 1);
-		s += k;
-		n -= k;
+	h = listfile_step(h, point, n + 1);
+	for (; n > 7; n -= 7, s += 7) {
+		memcpy(&word, s, 8);
+		h = listfile_step(h, point, (le64toh(word) & ~(uint64_t)0 >> 8) + 1);
 	}
-	return h;
+	memcpy(&word, s, 8);
+	return listfile_step(h, point, (le64toh(word) & (((uint64_t)1 << 8 * n) - 1)) + 1);
 }
 
 /* spread over 64 bits without losing any */

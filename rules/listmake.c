@@ -43,14 +43,16 @@ static int grow(void **rows, size_t n, size_t *max, size_t size)
 
 static uint64_t print_of(const char *name, uint64_t point)
 {
-	const char *end = name + strlen(name), *from;
+	char copy[HOST_MAX + LISTFILE_SLACK] = "";
+	size_t end = strlen(name), from;
 	uint64_t h = 0;
 
+	memcpy(copy, name, end);
 	for (;;) {
-		for (from = end; from > name && from[-1] != '.'; from--)
+		for (from = end; from > 0 && copy[from - 1] != '.'; from--)
 			;
-		h = listfile_label(h, point, from, (size_t)(end - from));
-		if (from == name)
+		h = listfile_label(h, point, copy + from, end - from);
+		if (from == 0)
 			return listfile_spread(h);
 		end = from - 1;
 	}
@@ -141,21 +143,24 @@ static uint32_t bits_for(size_t n)
 static void put_names(const struct make *m, const struct listfile_head *h,
 	const struct listfile_parts *at, uint8_t *base)
 {
-	uint64_t *filter = (void *)(base + at->filter), *entries = (void *)(base + at->entries);
-	uint32_t *buckets = (void *)(base + at->buckets), *lines = (void *)(base + at->lines);
-	size_t nbuckets = (size_t)1 << h->bucket_bits, b = 0;
+	struct listfile_bucket *buckets = (void *)(base + at->buckets);
+	uint64_t *entries = (void *)(base + at->entries);
+	uint32_t *lines = (void *)(base + at->lines);
+	size_t n = (size_t)1 << h->bucket_bits, i = 0;
 
-	for (size_t i = 0; i < m->nnames; i++) {
-		uint64_t print = m->names[i].print;
+	for (size_t b = 0; b < n; b++) {
+		buckets[b].from = (uint32_t)i;
+		for (; i < m->nnames; i++) {
+			uint64_t print = m->names[i].print;
 
-		entries[i] = print;
-		lines[i] = m->names[i].line;
-		filter[listfile_top(print, h->filter_bits)] |= listfile_filter_mask(print);
-		for (; b <= listfile_top(print, h->bucket_bits); b++)
-			buckets[b] = (uint32_t)i;
+			if (listfile_top(print, h->bucket_bits) != b)
+				break;
+			entries[i] = print;
+			lines[i] = m->names[i].line;
+			buckets[b].filter |= listfile_filter_mask(print);
+		}
+		buckets[b].to = (uint32_t)i;
 	}
-	for (; b <= nbuckets; b++)
-		buckets[b] = (uint32_t)m->nnames;
 }
 
 static uint32_t number4(const struct addr *a)
@@ -191,8 +196,6 @@ static int lay_out(const struct make *m, struct listfile_head *h, void **out, si
 	for (size_t i = 0; i < m->nranges; i++)
 		h->ranges4 += m->ranges[i].lo.family == 4;
 	h->ranges6 = (uint32_t)m->nranges - h->ranges4;
-	/* eight bits of the filter for a name, eight names in a bucket */
-	h->filter_bits = bits_for(m->nnames / 8 + 1);
 	h->bucket_bits = bits_for(m->nnames / LISTFILE_BUCKET + 1);
 	h->info.names = (uint32_t)m->nnames;
 	h->info.ranges = (uint32_t)m->nranges;
@@ -217,6 +220,7 @@ int list_make(const char *text, size_t len, uint64_t point, const struct list_in
 {
 	struct make m = { .point = point & (LISTFILE_PRIME >> 1) };
 	struct listfile_head h;
+	struct list_seen seen = { 0 };
 	int r;
 
 	memset(&h, 0, sizeof(h)); /* padding too: the sum is of every byte */
@@ -224,10 +228,10 @@ int list_make(const char *text, size_t len, uint64_t point, const struct list_in
 	h.version = LISTFILE_VERSION;
 	h.point = m.point;
 	memcpy(&h.info, about, sizeof(h.info));
-	if (about->format == LIST_RPZ)
-		h.flags = LISTFILE_NEAREST;
 	r = list_read(text, len, (enum list_format)about->format, on_word, &m,
-		&h.info.skipped);
+		&seen);
+	h.info.skipped = seen.skipped;
+	h.flags = seen.zone ? LISTFILE_NEAREST : 0;
 	if (r == 0 && m.nnames + m.nranges == 0)
 		r = -ENODATA;
 	if (r == 0) {

@@ -8,7 +8,7 @@
 #include "rules/listfile.h"
 #include "rules/rules.h"
 
-#include <errno.h>
+#include <strings.h>
 
 enum { LINE_MAX_BYTES = 4096, WORDS_MAX = 64 };
 
@@ -355,12 +355,12 @@ static bool read_line(struct read *r, char *line, enum list_format format)
 }
 
 int list_read(const char *text, size_t len, enum list_format format, list_take take,
-	void *ctx, uint32_t *skipped)
+	void *ctx, struct list_seen *seen)
 {
 	struct read r = { .take = take, .ctx = ctx };
 	char line[LINE_MAX_BYTES];
 
-	*skipped = 0;
+	*seen = (struct list_seen){ .zone = format == LIST_RPZ };
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
 		text += 3;
 		len -= 3;
@@ -373,13 +373,14 @@ int list_read(const char *text, size_t len, enum list_format format, list_take t
 		if (n < sizeof(line) && !memchr(text, 0, n)) {
 			memcpy(line, text, n);
 			line[n] = '\0';
-			*skipped += !read_line(&r, line, format);
+			seen->skipped += !read_line(&r, line, format);
 		} else {
-			++*skipped;
+			seen->skipped++;
 		}
 		n += end != NULL;
 		text += n;
 		len -= n;
 	}
+	seen->zone = seen->zone || r.zone;
 	return r.error < 0 ? r.error : 0;
 }

@@ -16,8 +16,12 @@ struct list_word {
 
 /* below 0: reading ends with that */
 typedef int (*list_take)(void *ctx, const struct list_word *w);
-/* skipped counts lines; text need not end in anything */
+struct list_seen {
+	uint32_t skipped;      /* lines */
+	bool zone;             /* it was a zone file */
+};
+/* text need not end in anything */
 int list_read(const char *text, size_t len, enum list_format format, list_take take,
-	void *ctx, uint32_t *skipped);
+	void *ctx, struct list_seen *seen);
 
 #endif
