@@ -28,7 +28,7 @@ enum {
 	REFUSALS_PER_ACTOR = 1000,
 	REFUSAL_PORTS_MAX = 4,     /* at one address */
 	IN_PORTS_MAX = 256,        /* of one program: more are decided when they are met */
-	CUT_WORDS = 16,            /* records of an answer that can be cut */
+	CUT_WORDS = WIRE_ITEMS_MAX / 64, /* a bit for each record of an answer */
 };
 
 /* what the kernel was told of one port of a program: ALLOW, DENY, or UNDECIDED: peers are

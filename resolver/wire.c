@@ -11,10 +11,21 @@
 
 enum { CLASS_IN = 1, TYPE_IXFR = 251, TYPE_MAILA = 254 };
 
+static bool options_fit(struct cur options)
+{
+	while (cur_left(&options) > 0) {
+		cur_u16(&options);
+		cur_take(&options, cur_u16(&options));
+	}
+	return !options.bad;
+}
+
 static enum rcode edns_read(const struct record *rr, const uint8_t *msg,
 	struct wire_query *q)
 {
 	if (q->edns || msg[rr->owner_at] != 0) /* RFC 6891 6.1.1: one, owned by the root */
+		return RCODE_FORMERR;
+	if (!options_fit(cur_over(msg + rr->rdata_at, rr->rdlen)))
 		return RCODE_FORMERR;
 	q->edns = true;
 	q->udp_size = MAX(rr->klass, WIRE_UDP_MIN);

@@ -76,7 +76,7 @@ struct wire_answer {
 /* Bounded: at most WIRE_ITEMS_MAX items, and as many records, so that a bit per record
  * fits WIRE_ITEMS_MAX bits; more is -EBADMSG. -ENOMEM. Addresses and names of every
  * section are items; which section, rr and nanswer say. */
-enum { WIRE_ITEMS_MAX = 512 };
+enum { WIRE_ITEMS_MAX = 1024 };
 int wire_answer_read(const uint8_t *msg, size_t len, struct wire_answer *out);
 void wire_answer_done(struct wire_answer *a);
 
