@@ -349,7 +349,7 @@ static int open_kernel(struct core *c)
 		r = nft_dump(c->nft, &els, &n);
 	if (r == 0)
 		gate_restore(c->gate, els, n);
-	if (r == 0 && !c->held->basic)
+	if (r == 0)
 		r = tunnels_open(&c->loop, c->nft, els, n, &c->tunnels);
 	if (r == 0 && c->held->basic)
 		on_look(c);

@@ -29,10 +29,9 @@ static void redirect_at(struct builder *b, const struct nft_at *at, uint8_t prot
 static void chain_nat(struct builder *b)
 {
 	chain_at(b, "nat_out");
+	to_tunnel_by_zone(b);
 	if (b->conf->basic)
 		RULE(b, do_number(b));
-	else
-		to_tunnel_by_zone(b);
 	RULE(b, if_sock_ours(b), do_jump(b, "nat_ours"));
 	chain_at(b, "nat_ours");
 	RULE(b, if_sock_actor(b, ACTOR_SELF), do_accept(b));

@@ -116,22 +116,37 @@ void in_sets(struct builder *b, enum set_id first, void (*end)(struct builder *b
 	RULE(b, if_in_set_any_port(b, first + 3), end(b));
 }
 
+/* In basic mode nobody's packet has a number yet where tunnels are looked for. */
+static void if_guarded(struct builder *b)
+{
+	if (!b->conf->basic)
+		if_sock_ours(b);
+}
+
 /* A tunnel's outer packet is still that of the program's socket, and would be judged again.
  * It is known by its destination and by the stamp from its inner packet's way through here,
  * which no program can put there without CAP_NET_RAW; WireGuard, which clears the mark, by
  * its source port, which is the kernel's own. */
 static void to_tunnel(struct builder *b)
 {
-	RULE(b, if_sock_ours(b), if_mark_stamped(b), do_jump(b, "tunnel"));
-	RULE(b, if_sock_ours(b), if_mark_not_ours(b), do_jump(b, "tunnel_from"));
+	RULE(b, if_guarded(b), if_mark_stamped(b), do_jump(b, "tunnel"));
+	RULE(b, if_guarded(b), if_mark_not_ours(b), do_jump(b, "tunnel_from"));
 }
 
 /* Further on other tables may have written the mark: but it is in no actor's zone. (In a zone
  * its source port might have to be another.) */
 void to_tunnel_by_zone(struct builder *b)
 {
-	RULE(b, if_sock_ours(b), if_zone_none(b), do_jump(b, "tunnel"));
-	RULE(b, if_sock_ours(b), if_zone_none(b), do_jump(b, "tunnel_from"));
+	RULE(b, if_guarded(b), if_zone_none(b), do_jump(b, "tunnel"));
+	RULE(b, if_guarded(b), if_zone_none(b), do_jump(b, "tunnel_from"));
+}
+
+/* basic: no hook looks for a stamp */
+static void do_let_out(struct builder *b)
+{
+	if (!b->conf->basic)
+		do_stamp_from_sock(b);
+	do_accept(b);
 }
 
 static void chains_tunnel(struct builder *b)
@@ -140,13 +155,12 @@ static void chains_tunnel(struct builder *b)
 
 	chain_at(b, "tunnel");
 	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
-		RULE(b, if_in_set(b, to[i]), do_stamp_from_sock(b), do_accept(b));
-		RULE(b, if_in_set_any_port(b, to[i]), do_stamp_from_sock(b), do_accept(b));
+		RULE(b, if_in_set(b, to[i]), do_let_out(b));
+		RULE(b, if_in_set_any_port(b, to[i]), do_let_out(b));
 	}
 	RULE(b, do_goto(b, "tunnel_from"));
 	chain_at(b, "tunnel_from");
-	RULE(b, if_proto(b, IPPROTO_UDP), if_in_set(b, SET_TUNNEL_FROM), do_stamp_from_sock(b),
-		do_accept(b));
+	RULE(b, if_proto(b, IPPROTO_UDP), if_in_set(b, SET_TUNNEL_FROM), do_let_out(b));
 }
 
 /* Each actor its own zone. The first that sets a zone wins: the socket's mark is the true
@@ -154,8 +168,10 @@ static void chains_tunnel(struct builder *b)
 static void chain_raw(struct builder *b)
 {
 	chain_at(b, "raw_out");
-	if (b->conf->basic)
+	if (b->conf->basic) {
+		to_tunnel(b);
 		RULE(b, do_number_cgroup(b));
+	}
 	for (unsigned i = 0; i < b->conf->nweb; i++) {
 		uint16_t port = b->conf->web_ports[i];
 
@@ -212,10 +228,12 @@ static void out_stamp(struct builder *b)
 static void chain_out(struct builder *b)
 {
 	chain_at(b, "out");
-	if (b->conf->basic)
+	if (b->conf->basic) {
+		to_tunnel_by_zone(b);
 		RULE(b, do_number(b)); /* no hook looks for a stamp, and the mark is ours */
-	else
+	} else {
 		out_stamp(b);
+	}
 	guard_from(b, 4);
 	guard_from(b, 6);
 	RULE(b, if_sock_ours(b), do_jump(b, "ours"));
@@ -489,8 +507,7 @@ void table_build(struct builder *b, struct batch *batch, const struct nft_conf *
 	if (conf->basic)
 		number_rules(b);
 	chain_raw(b);
-	if (!conf->basic)
-		chains_tunnel(b);
+	chains_tunnel(b);
 	chains_redirect(b);
 	chain_out(b);
 	chain_ours(b);

@@ -10,6 +10,7 @@ import pytest
 from lab import zones
 from lab.gate import Gate, path_of, refused_beside_control, rule_text
 from lab.process import wait_for
+import test_tunnels as tunnels
 from test_sink import PYTHON, python
 
 NO_BPF = ("setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin",
@@ -285,3 +286,39 @@ def test_stopped_it_stays_shut_and_starts_again(lab):
         assert not curl(gate, f"http://{known}/", "-m2").ok, "a rule made meanwhile holds"
         assert not wire.packets()
     assert curl(gate, fetch(471), "-4").ok
+
+
+@pytest.mark.parametrize("kind", ["vxlan", "gre"])
+def test_what_goes_through_a_tunnel_is_judged_once(lab, kind):
+    """The packet around what a program may send belongs to the program's socket too. Its own
+    datagrams to the tunnel's far end are no tunnel's; but with its mark upon them, which
+    takes CAP_NET_ADMIN or CAP_NET_RAW here, they would be."""
+    sides, wire_filter = {
+        "vxlan": (tunnels.vxlan(zones.NEAR4, zones.FAR4), "udp port 4789"),
+        "gre": ([("type", "gre", "local", a, "remote", b) for a, b in
+                 ((zones.NEAR4, zones.FAR4), (zones.FAR4, zones.NEAR4))], "ip proto 47"),
+    }[kind]
+    why = tunnels.lacks(kind, *{
+        "vxlan": ("id", "1", "dstport", "0", "remote", "127.0.0.2"),
+        "gre": ("local", "127.0.0.2", "remote", "127.0.0.3")}[kind])
+    if why:
+        pytest.skip(why)
+    gate = basic(lab, rules=f"allow /usr/bin/curl {tunnels.FAR}\n"
+                            f"allow /usr/bin/curl [{tunnels.FAR6}]")
+    denied = service(lab, "denied")
+    with tunnels.tunnel(lab, "tun77", *sides):
+        wait_for(lambda: tunnels.told(lab, zones.FAR4), "the table to know of the tunnel")
+        for inner in tunnels.FAR, tunnels.FAR6:
+            at = f"[{inner}]" if ":" in inner else inner
+            with lab.capture(wire_filter) as wire:
+                assert not denied.run("wget", "-T3", "-t1", "-qO-", f"http://{at}/").ok
+                denied.run(PYTHON, "-c", tunnels.SEND, zones.FAR4, "4789")
+                assert not [p for p in wire.packets() if b"GET /" in p.payload]
+                assert not [p for p in wire.packets() if tunnels.WORDS in p.payload]
+                passed = tunnels.fetch("/usr/bin/curl", gate, inner)
+                assert passed.ok and passed.out == "hello\n", passed
+                assert [p for p in wire.packets(dst=zones.FAR4) if b"GET /" in p.payload]
+        with lab.capture("udp port 4789") as wire:
+            lab.outside.run(PYTHON, "-c", tunnels.SEND, zones.FAR4, "4789")
+            assert [p for p in wire.packets() if tunnels.WORDS in p.payload], "the control"
+    wait_for(lambda: tunnels.told(lab, ""), "the table to forget it")
