@@ -379,6 +379,17 @@ static void load_self(struct builder *b)
 	load_bits32(b, R0, 0xff000000, ACTOR_SELF);
 }
 
+/* In basic mode a packet has no number yet where tunnels are looked for. */
+static void load_nobody(struct builder *b)
+{
+	const uint32_t self = b->mark | ACTOR_SELF;
+
+	if (b->conf->basic)
+		load_value(b, R0, &self, sizeof(self));
+	else
+		load_self(b);
+}
+
 /* the same order as set_key() */
 enum port_key { PORT_OF_PACKET, PORT_ANY };
 
@@ -393,7 +404,7 @@ static void load_key(struct builder *b, enum set_id id, enum port_key port)
 	else if (d->family == 6)
 		if_v6(b);
 	if (set_is_tunnel(id))
-		load_self(b);
+		load_nobody(b);
 	else
 		load_actor(b);
 	if (d->family) {

@@ -318,7 +318,142 @@ def test_what_goes_through_a_tunnel_is_judged_once(lab, kind):
                 passed = tunnels.fetch("/usr/bin/curl", gate, inner)
                 assert passed.ok and passed.out == "hello\n", passed
                 assert [p for p in wire.packets(dst=zones.FAR4) if b"GET /" in p.payload]
+                before = len(wire.packets())
+                again = tunnels.fetch("/usr/bin/curl", gate, inner)  # past the gate
+                assert again.ok and again.out == "hello\n", again
+                assert [p for p in wire.packets()[before:] if b"GET /" in p.payload]
         with lab.capture("udp port 4789") as wire:
             lab.outside.run(PYTHON, "-c", tunnels.SEND, zones.FAR4, "4789")
             assert [p for p in wire.packets() if tunnels.WORDS in p.payload], "the control"
     wait_for(lambda: tunnels.told(lab, ""), "the table to forget it")
+
+
+# a datagram and a SYN from a port of one's own, which is free again afterwards; or it is kept
+FROM_PORT = """
+import socket, struct, sys
+port, keep, words, *to = int(sys.argv[1]), sys.argv[2] == "keep", sys.argv[3], *sys.argv[4:]
+kept = []
+for at in to:
+    family = socket.AF_INET6 if ":" in at else socket.AF_INET
+    for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
+        for _ in range(4):  # the first may be held
+            s = socket.socket(family, kind)
+            s.settimeout(.4)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            s.bind(("", port))
+            try:
+                s.connect((at, 7 if kind == socket.SOCK_DGRAM else 80))
+                s.send(words.encode())
+                if kind == socket.SOCK_STREAM or s.recv(99): break
+            except OSError as e:
+                print(e)
+        kept.append(s) if keep else s.close()
+print("sent", flush=True)
+sys.stdin.read()
+"""
+TO = zones.ECHO4, zones.six(zones.ECHO4)
+
+
+def from_port(place, port, words, uid=0):
+    done = place.run(PYTHON, "-c", FROM_PORT, str(port), "leave", words, *TO, uid=uid)
+    assert "sent" in done.out, done
+    return done
+
+
+def left(wire, words):
+    """What bore these words, of the datagrams, and what began a connection from that port."""
+    return [p for p in wire.packets() if p.payload == words]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_port_of_an_approved_service(lab, kept):
+    """Left by it, or shared with it (SO_REUSEPORT): another service or another user gets
+    nothing of its flows. Out of reach: a neighbour, of the same cgroup and user."""
+    port = 4721 if kept else 4720
+    rules = [f"allow {PYTHON}*+uid:0 {at}:{what}" for at in (TO[0], f"[{TO[1]}]")
+             for what in ("7/udp", "80/tcp")]
+    gate = basic(lab, rules="\n".join(rules))
+    web, mail = service(lab, "web"), service(lab, "mail")
+    rogue = lab.program(PYTHON, "rogue")
+    with lab.capture(f"port {port} and (" + " or ".join(f"dst host {a}" for a in TO) +
+                     ")") as wire:
+        from_port(web, port, "mine")
+        if kept:
+            holder = web.start(PYTHON, "-c", FROM_PORT, str(port), "keep", "mine", *TO)
+            holder.wait_out("sent")
+        sent = left(wire, b"mine")
+        assert {p.dst for p in sent if p.proto == "udp"} == set(TO), list(map(str, sent))
+        before = len([p for p in wire.packets() if p.syn])
+        for place, program, uid in ((web, PYTHON, 1000), (mail, rogue, 0)):
+            tried = place.run(program, "-c", FROM_PORT, str(port), "leave", "not mine", *TO,
+                              uid=uid)
+            assert "sent" in tried.out or "in use" in tried.err, tried
+        assert not left(wire, b"not mine"), list(map(str, left(wire, b"not mine")))
+        assert len([p for p in wire.packets() if p.syn]) == before
+        if kept:
+            assert holder.running
+            holder.stop()
+        neighbour = web.run(rogue, "-c", FROM_PORT, str(port), "leave", "near", *TO)
+        assert "sent" in neighbour.out, neighbour
+        assert left(wire, b"near"), "within reach by now: say so"
+    assert gate.wait_flow(lambda f: f["verdict"] == "deny")
+
+
+USERS = """
+import os, socket
+for uid in range(10000, 10000 + 8200):
+    os.seteuid(uid)
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(b"x", ("127.0.0.1", 9))
+    s.close()
+    os.seteuid(0)
+"""
+
+
+def test_more_users_than_there_are_numbers(lab):
+    """Whoever comes after the last number is unknown, nothing is opened to it, and what others
+    have is not its; who has a number goes on."""
+    gate = basic(lab, rules="allow /usr/bin/curl .shop.test")
+    web = service(lab, "web")
+    assert curl(web, fetch(480), "-4").ok
+    crowd = service(lab, "crowd")
+    done = crowd.run(PYTHON, "-c", USERS, timeout=300)
+    assert done.ok, done
+    late = service(lab, "late")
+    with lab.capture_to(zones.address4(480)) as wire:
+        for place in late, crowd:
+            assert not curl(place, f"http://{zones.address4(480)}/", "-m3").ok
+        assert not wire.packets(), [str(p) for p in wire.packets()][:3]
+        assert curl(web, f"http://{zones.address4(480)}/").ok
+    # its connections are met and looked up one by one, and what is allowed opens nothing
+    assert curl(late, fetch(481), "-4").ok
+    with lab.capture_to(zones.address4(481)) as wire:
+        assert not curl(late, f"http://{zones.address4(481)}/", "-m3").ok
+        assert not late.run("wget", "-T3", "-t1", "-qO-", fetch(481)).ok
+        assert not wire.packets(), [str(p) for p in wire.packets()][:3]
+        assert curl(web, fetch(481), "-4").ok
+        assert curl(web, f"http://{zones.address4(481)}/").ok, "who had a number is as before"
+
+
+def test_out_of_reach_a_stamp_by_hand(lab):
+    """Root marks a datagram as if it came out of a tunnel here: it reaches the tunnel's far
+    end and port, nothing else there; without the right to marks it does not."""
+    why = tunnels.lacks("vxlan", "id", "1", "dstport", "0", "remote", "127.0.0.2")
+    if why:
+        pytest.skip(why)
+    basic(lab)
+    stamped = "import socket, struct, sys\n" \
+              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n" \
+              "mark = struct.pack('I', 0x73000001)\n" \
+              "for port in 4789, 4790:\n" \
+              "    try: s.sendmsg([b'by hand'], [(1, 36, mark)], 0, (sys.argv[1], port))\n" \
+              "    except OSError as e: print(e)\n"
+    mail = service(lab, "mail")
+    with tunnels.tunnel(lab, "tun77", *tunnels.vxlan(zones.NEAR4, zones.FAR4)):
+        wait_for(lambda: tunnels.told(lab, zones.FAR4), "the table to know of the tunnel")
+        with lab.capture(f"dst host {zones.FAR4} and (udp port 4789 or udp port 4790)") as wire:
+            for uid, ports in (1000, []), (0, [4789]):
+                mail.run(PYTHON, "-c", stamped, zones.FAR4, uid=uid)
+                assert [p.dport for p in wire.packets() if p.payload == b"by hand"] == ports
