@@ -149,6 +149,9 @@ class Gate:
         """The whole daemon at once, as an out-of-memory killer would."""
         (self.world.daemon_cgroup / "cgroup.kill").write_text("1")
         self.daemon.wait()
+        # a process that is not listed any more may still hold its listeners
+        events = self.world.daemon_cgroup / "cgroup.events"
+        wait_for(lambda: "populated 0" in events.read_text(), "its children to follow")
 
     def leftovers(self):
         return [f"table {t}" for t in self.world.near.tables()] + \
