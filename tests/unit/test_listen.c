@@ -221,6 +221,47 @@ static void udp_many(void **state)
 	finish();
 }
 
+/* Replies of one length to one socket go to the kernel as one message: each must come to
+ * its own asker as a datagram of its own, as it was written. */
+static void udp_many_of_many(void **state)
+{
+	static const char *const names[] = { "a.test", "bb.test", "ccc.test" };
+	enum { CLIENTS = 3, EACH = 100 };
+	uint16_t sum[CLIENTS] = { 0 };
+	int fds[CLIENTS];
+
+	(void)state;
+	start(10);
+	for (int c = 0; c < CLIENTS; c++)
+		fds[c] = client("127.0.0.1", SOCK_DGRAM);
+	for (uint16_t i = 0; i < CLIENTS * EACH; i++) {
+		query_make(names[i / CLIENTS % 3], i);
+		udp_send(fds[i % CLIENTS]);
+	}
+	for (int i = 0; i < CLIENTS * EACH; i++) {
+		uint8_t in[4096];
+		ssize_t n;
+		int c = i % CLIENTS;
+		uint16_t id;
+
+		assert_true(wait_for(fds[c]));
+		n = recv(fds[c], in, sizeof(in), 0);
+		assert_true(n > WIRE_HEAD);
+		id = (uint16_t)(in[0] << 8 | in[1]);
+		assert_int_equal(id % CLIENTS, c);
+		query_make(names[id / CLIENTS % 3], id);
+		assert_int_equal(n, msg.o.len + 16); /* one A record more */
+		assert_memory_equal(in + WIRE_HEAD, msg.bytes + WIRE_HEAD,
+			msg.o.len - WIRE_HEAD);
+		sum[c] = (uint16_t)(sum[c] + id / CLIENTS);
+	}
+	for (int c = 0; c < CLIENTS; c++) {
+		assert_int_equal(sum[c], EACH * (EACH - 1) / 2);
+		close(fds[c]);
+	}
+	finish();
+}
+
 static void malformed_is_refused_or_dropped(void **state)
 {
 	struct listener_stats st;
@@ -560,6 +601,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(udp_is_answered),
 		cmocka_unit_test(udp_many),
+		cmocka_unit_test(udp_many_of_many),
 		cmocka_unit_test(malformed_is_refused_or_dropped),
 		cmocka_unit_test(no_more_than_may_wait),
 		cmocka_unit_test(tcp_pipelined),
