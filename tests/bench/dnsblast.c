@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -272,6 +273,16 @@ static void options(struct blast *b, int argc, char **argv)
 		b->window = 1;
 }
 
+/* of this process, the kernel's work in its name included */
+static double cpu_us(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
 int main(int argc, char **argv)
 {
 	static struct blast b = { .window = 256, .names = 1000, .first = 1, .seconds = 3 };
@@ -284,8 +295,9 @@ int main(int argc, char **argv)
 	began = now_ns();
 	run(&b);
 	took_s = (double)(now_ns() - began) / 1e9;
-	printf("qps=%.0f sent=%ld got=%ld refused=%ld failed=%ld lost=%ld",
-		(double)b.got / took_s, b.sent, b.got, b.refused, b.failed, b.lost);
+	printf("qps=%.0f sent=%ld got=%ld refused=%ld failed=%ld lost=%ld cpu_us=%.3f",
+		(double)b.got / took_s, b.sent, b.got, b.refused, b.failed, b.lost,
+		b.got ? cpu_us() / (double)b.got : 0);
 	figures_print(&b.took, "took");
 	figures_print(&b.after, "after");
 	printf("\n");
