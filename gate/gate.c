@@ -196,7 +196,7 @@ static void may_ask(struct pass *p)
 	p->generation = g->generation;
 	p->mode = g->mode;
 	p->would = (struct decision){ 0 };
-	p->local_name = rules_local_name(p->q->q.name) ||
+	p->local_name = memo_local_name(g->memo, p->q->q.name) ||
 			resolver_hosts_name(g->parts.resolver, p->q->q.name);
 	if (p->outside) {
 		p->f.verdict = VERDICT_ALLOW;
@@ -204,7 +204,7 @@ static void may_ask(struct pass *p)
 		fetch(p);
 		return;
 	}
-	ruleset_at_name(g->rules, asker_program(p), p->q->q.name, p->local_name,
+	gate_at_name(g, asker_program(p), p->q->q.name, p->local_name,
 		clock_unix_ms() / 1000, &d);
 	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT && own_reverse(p))
 		d = (struct decision){ .verdict = VERDICT_ALLOW, .reason = REASON_FACTORY };
@@ -427,6 +427,7 @@ const struct ruleset *gate_rules(const struct gate *g)
 
 void gate_rules_set(struct gate *g, struct ruleset *rs)
 {
+	memo_rules(g->memo, rs);
 	ruleset_free(g->rules);
 	g->rules = rs;
 	g->generation++;
@@ -480,7 +481,7 @@ int gate_open(struct uv_loop_s *loop, const struct gate_conf *conf,
 		grant_book_new(GRANTS_MAX, GRANTS_PER_ACTOR, &g->book) < 0 ||
 		grant_book_new(GRANTS_MAX, GRANTS_PER_ACTOR, &g->peers) < 0 ||
 		grant_book_new(REFUSALS_MAX, REFUSALS_PER_ACTOR, &g->refusals) < 0 ||
-		sink_new(g, &g->sink) < 0 || live_new(conf->past, &g->live) < 0) {
+		memo_new(&g->memo) < 0 || sink_new(g, &g->sink) < 0 || live_new(conf->past, &g->live) < 0) {
 		free(g->sweep);
 		free(g->idle);
 		g->sweep = NULL;
@@ -523,6 +524,7 @@ void gate_close(struct gate *g)
 		free(p);
 	}
 	live_free(g->live);
+	memo_free(g->memo);
 	grant_book_free(g->book);
 	grant_book_free(g->refusals);
 	sink_free(g->sink);

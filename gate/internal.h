@@ -7,6 +7,7 @@
 #include "gate/gate.h"
 #include "gate/grant.h"
 #include "gate/live.h"
+#include "gate/memo.h"
 #include "resolver/resolver.h"
 
 #include <uv.h>
@@ -75,6 +76,7 @@ struct gate {
 	struct gate_parts parts;
 	struct gate_calls calls;
 	struct ruleset *rules;
+	struct memo *memo;        /* what rules said lately (gate_at_name, gate_ports) */
 	uint64_t generation;      /* of the rules: a pass that slept is judged again */
 	enum gate_mode mode;
 	bool switches_told;       /* the kernel's switches are as mode says */
@@ -119,6 +121,25 @@ static inline bool gate_by_key(const struct gate *g)
 static inline bool gate_resolver_only(const struct gate *g)
 {
 	return !g->parts.who;
+}
+
+/* What the rules say of a query, from the memo where a program's serial stands for all that
+ * rules ask of it. */
+static inline void gate_at_name(struct gate *g, const struct program *who, const char *name,
+	bool local_name, int64_t now_s, struct decision *out)
+{
+	if (g->parts.basic || !who->serial)
+		ruleset_at_name(g->rules, who, name, local_name, now_s, out);
+	else
+		memo_at_name(g->memo, who, name, local_name, now_s, out);
+}
+static inline void gate_ports(struct gate *g, const struct program *who,
+	const struct target *to, int64_t now_s, struct port_verdicts *out)
+{
+	if (g->parts.basic || !who->serial)
+		ruleset_ports(g->rules, who, to, now_s, out);
+	else
+		memo_ports(g->memo, who, to, now_s, out);
 }
 
 /* by key: does a rule allow it to a program that was seen behind the number? */

@@ -73,7 +73,7 @@ static bool rebinds(const struct pass *p, const struct addr *a)
 static bool denied_name(const struct pass *p, const struct program *who, const char *name,
 	int64_t now_s, struct decision *d)
 {
-	ruleset_at_name(p->g->rules, who, name, rules_local_name(name), now_s, d);
+	gate_at_name(p->g, who, name, memo_local_name(p->g->memo, name), now_s, d);
 	return d->verdict == VERDICT_DENY && d->reason == REASON_RULE;
 }
 
@@ -114,7 +114,7 @@ static bool judge_addr(struct pass *p, const struct program *who,
 	if (p->nopen == OPEN_MAX)
 		return false; /* more addresses than anybody tries: cut, never leaked */
 	to.geo = gate_where(p->g, &i->addr, &tag);
-	ruleset_ports(p->g->rules, who, &to, now_s, &v);
+	gate_ports(p->g, who, &to, now_s, &v);
 	*why = *grant_decision(&v);
 	if (!grant_shape(&o->shape, &v))
 		return false;
