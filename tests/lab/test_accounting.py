@@ -150,7 +150,7 @@ def test_totals_agree_with_the_interface(lab, wire):
         over = all(f["state"] == "done" for f in flows if f["proto"] == "tcp")
         return flows if len(flows) >= 5 and over and agree(total(flows), crossed) else None
     try:
-        flows = wait_for(counted, "the counters to agree", 20)
+        flows = wait_for(counted, "the counters to agree")
     except AssertionError as e:
         raise AssertionError(f"{e}: {total(gate.flows())} on the wire {crossed}: "
                              f"{gate.flows()}") from None
@@ -236,7 +236,7 @@ def test_one_that_is_older_than_the_daemon(lab, wire):
             said = grown(total(listed), base)
             return listed if agree(said, since()) else None
         try:
-            return wait_for(agreed, "the counters to agree", 20)
+            return wait_for(agreed, "the counters to agree")
         except AssertionError as e:
             raise AssertionError(f"{e}: on the wire {since()}: {gate.flows()}") from None
     listed = wait_agreed({"rx": 0, "tx": 0}, lambda: crossed)
@@ -249,7 +249,7 @@ def test_one_that_is_older_than_the_daemon(lab, wire):
     wait_agreed(base, lambda: grown(wire(), before))
     old.stop()
     came.stop()
-    wait_for(lambda: all(f["state"] == "done" for f in bulk_flows(gate)), "its end", 20)
+    wait_for(lambda: all(f["state"] == "done" for f in bulk_flows(gate)), "its end")
     assert len(wait_agreed(base, lambda: grown(wire(), before))) == 2
     assert sum(p["down"] for p in points(gate)) > 20 * MB
     server.stop(signal.SIGKILL)
@@ -270,13 +270,13 @@ def test_it_outlives_a_core(lab, wire):
     def counted():
         flow, = bulk_flows(gate)
         return flow if agree(total([flow]), grown(wire(), before)) else None
-    flow = wait_for(counted, "the counters to agree", 20)
+    flow = wait_for(counted, "the counters to agree")
     assert flow["state"] == "live"
     assert (flow["id"], flow["start"]) == (first["id"], first["start"])
     app, = [a for a in gate.items("apps") if a["id"] == flow["actor"]["id"]]
     assert total([app]) == total([flow])
     held.stop()
-    done = wait_for(lambda: [f for f in bulk_flows(gate) if f["state"] == "done"], "its end", 20)
+    done = wait_for(lambda: [f for f in bulk_flows(gate) if f["state"] == "done"], "its end")
     assert done[0]["id"] == first["id"]
 
 

@@ -61,7 +61,7 @@ def service(lab, name):
 
 
 def curl(place, url, *more, **how):
-    return place.run("curl", "-sSm8", *more, url, **how)
+    return place.run("curl", "-sSm30", *more, url, **how)
 
 
 def fetch(n):

@@ -124,7 +124,7 @@ def test_a_storm_of_births(lab):
     def listed():
         found = {q["name"]: q for q in gate.queries() if q["name"] in names}
         return found.keys() >= names.keys() and found
-    seen = wait_for(listed, "every query to be listed", 30)
+    seen = wait_for(listed, "every query to be listed")
     wrong = [(n, path_of(q), names[n]) for n, q in seen.items() if path_of(q) != names[n]]
     assert not wrong, (len(wrong), wrong[:5])
     refused = {line[1] for line in lines if not line[3]}

@@ -20,7 +20,7 @@ FIELDS = {
 @pytest.fixture
 def gate(lab):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://www.shop.test/").ok
     assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://x.ads.example/").ok
     assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://198.18.66.6/").ok
     gate.wait_flow(lambda f: f["verdict"] == "deny", "the refusal to be listed")
@@ -83,7 +83,7 @@ def test_follow(gate):
     follow = gate.world.daemon.start(gate.scupper, "--socket", gate.socket, "--json",
                                      "queries", "--follow")
     def seen():
-        gate.run("curl", "-4sSm5", "http://n00077.shop.test/")
+        gate.run("curl", "-4sSm30", "http://n00077.shop.test/")
         return "n00077.shop.test" in follow.out
     wait_for(seen, "the followed query")
     for line in follow.out.splitlines():

@@ -75,17 +75,17 @@ def test_a_query_sent_while_the_core_is_dead_is_answered(lab):
 def test_closed_when_all_of_it_is_dead(lab):
     """when-down=closed: approved goes on, unapproved stays out, names are not answered."""
     gate = lab.scupperd(rules=RULE, when_down="closed")
-    assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://n00001.shop.test/").ok
     gate.kill()
     with lab.capture(f"dst host {zones.address4(1)} or dst host {zones.address4(2)}") as wire:
-        assert gate.run("curl", "-4sSm5", f"http://{zones.address4(1)}/").ok
+        assert gate.run("curl", "-4sSm60", f"http://{zones.address4(1)}/").ok
         assert wire.packets(dst=zones.address4(1))
         assert not gate.run("curl", "-4sSm3", f"http://{zones.address4(2)}/").ok
         assert not gate.run("wget", "-T3", "-t1", "-qO-", f"http://{zones.address4(2)}/").ok
         assert not wire.packets(dst=zones.address4(2))
-        assert lab.outside.run("curl", "-4sSm3", f"http://{zones.address4(2)}/").ok
+        assert lab.outside.run("curl", "-4sSm60", f"http://{zones.address4(2)}/").ok
     gate.start_daemon()
-    assert gate.run("curl", "-4sSm5", "http://n00002.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://n00002.shop.test/").ok
 
 
 def test_open_when_all_of_it_is_dead(lab):
@@ -102,7 +102,7 @@ def test_a_clean_end_leaves_nothing(lab, when_down):
     """SIGTERM is enough where the user chose open; else it stays shut until `down`."""
     gate = lab.scupperd(rules=RULE, when_down=when_down)
     words = "wget", "-T3", "-t1", "-qO-", "http://www.shop.test/"
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://www.shop.test/").ok
     gate.stop()
     if when_down == "closed":
         assert not lab.direct_inside.run(*words).ok
@@ -118,6 +118,6 @@ def test_web_dies_and_the_gate_does_not_notice(lab):
     gate = lab.scupperd(rules=RULE)
     _, core, web = gate.pids
     os.kill(web, signal.SIGKILL)
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://www.shop.test/").ok
     wait_for(lambda: gate.cli("status").ok, "the control socket to serve again")
     assert gate.pids[1] == core

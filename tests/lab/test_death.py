@@ -48,7 +48,7 @@ def moment(chance, most):
     wait_for(lambda: time.monotonic() >= until, "a random moment")
 
 
-def grown(file, by=50_000, seconds=20):
+def grown(file, by=50_000, seconds=60):
     size = file.stat().st_size
     wait_for(lambda: file.stat().st_size > size + by, "the download to go on", seconds)
 
@@ -246,7 +246,7 @@ def test_others_do_not_flush_a_table_that_is_owned(lab):
             assert nft(lab, "flush", "ruleset").ok
             assert not gate.run("curl", "-sSm5", f"http://{zones.ADS4}/").ok
         assert not wire.packets(), [str(p) for p in wire.packets()][:3]
-        assert lab.outside.run("curl", "-sSm5", f"http://{zones.ADS4}/").ok
+        assert lab.outside.run("curl", "-sSm60", f"http://{zones.ADS4}/").ok
         assert wire.packets()
     grown(file)
     assert "table inet scupper" in nft(lab, "list", "tables").out
@@ -265,7 +265,7 @@ def test_all_dead_and_the_table_flushed(lab, foreign):
     if foreign:
         nft(lab, "-f", "-", text=FOREIGN)
     held, file = download(lab, gate)
-    assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://n00001.shop.test/").ok
     listening = gate.start(lab.talk, "serve-tcp", zones.NEAR4, "4007")
     listening.wait_out("ready")
     far = lab.far.run(lab.talk, "tcp", zones.NEAR4, "4007")
@@ -288,7 +288,7 @@ def test_all_dead_and_the_table_flushed(lab, foreign):
             assert not program.wait().ok
         seen = [p for p in wire.packets() if not (p.proto == "icmp6" or p.dport == 9)]
         assert not seen, [str(p) for p in seen][:5]
-        assert lab.outside.run("curl", "-4sSm5", f"http://{zones.ADS4}/").ok
+        assert lab.outside.run("curl", "-4sSm60", f"http://{zones.ADS4}/").ok
         assert wire.packets(dst=zones.ADS4), "the control"
     for program in tries:
         assert not acts(program) or acts(program)[0].word == "refused", program.out
@@ -296,8 +296,8 @@ def test_all_dead_and_the_table_flushed(lab, foreign):
         program.wait()
     gate.start_daemon()
     assert held.running
-    grown(file, seconds=40)
-    assert gate.run("curl", "-4sSm5", "http://n00002.shop.test/").ok
+    grown(file)
+    assert gate.run("curl", "-4sSm60", "http://n00002.shop.test/").ok
     held.popen.kill()
     held.wait()
     if foreign:
@@ -331,7 +331,7 @@ def test_what_ended_while_all_was_dead_is_ended_by_the_next(lab):
             assert not wire.packets(), [str(p) for p in wire.packets()][:3]
         gate.write_rules("allow /usr/bin/curl .shop.test")
         gate.reload()
-        wait_for(lambda: gate.run("curl", "-4sSm5", "http://www.shop.test/").ok, "the rule")
+        wait_for(lambda: gate.run("curl", "-4sSm30", "http://www.shop.test/").ok, "the rule")
         slow.stop()
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("bpf")
 
 def test_connections_are_listed_with_their_program(lab):
     gate = lab.scupperd(default="allow")
-    assert gate.run("curl", "-4sSm5", f"http://{zones.address4(5)}/").ok
+    assert gate.run("curl", "-4sSm60", f"http://{zones.address4(5)}/").ok
     assert gate.run("wget", "-qO-", "http://n00006.shop.test/").ok
     literal = gate.wait_flow(lambda f: f["address"] == zones.address4(5))
     assert path_of(literal) == "/usr/bin/curl"

@@ -33,7 +33,7 @@ def test_an_address_that_a_rule_allows_passes_at_its_first_try(lab, address):
     at = f"[{address}]" if ":" in address else address
     gate = lab.scupperd(rules=f"allow /usr/bin/curl {at}:80/tcp")
     with lab.capture_to(address) as wire:
-        first = gate.run("curl", "-sSm5", f"http://{at}/")
+        first = gate.run("curl", "-sSm30", f"http://{at}/")
         assert first.ok and first.out == "hello\n", first
         assert len(wire.syns()) == 1
     flow = gate.wait_flow(lambda f: f["address"] == address and f["state"] == "done")
@@ -48,7 +48,7 @@ def test_the_next_connection_to_it_does_not_meet_the_gate(lab):
     url = f"http://{zones.address4(202)}/"
     with lab.capture_to(zones.address4(202)) as wire:
         def arrives_itself():  # the first does not wait for the element it leaves behind
-            done = gate.run("curl", "-sSm5", "-w", "%{local_port}", "-o", lab.tmp / "x", url)
+            done = gate.run("curl", "-sSm30", "-w", "%{local_port}", "-o", lab.tmp / "x", url)
             assert done.ok, done
             return int(done.out) in {p.sport for p in wire.syns()}
         assert not arrives_itself()
@@ -70,7 +70,7 @@ def test_an_address_that_nothing_allows_is_reset_and_nothing_leaves(lab, address
 def test_a_server_that_speaks_first_is_decided_by_address(lab):
     rule = f"allow {PYTHON}* {zones.BANNER4}:2525/tcp"
     gate = lab.scupperd(rules=rule)
-    code = ("s = socket.create_connection((sys.argv[1], 2525), 5); s.settimeout(5)\n"
+    code = ("s = socket.create_connection((sys.argv[1], 2525), 30); s.settimeout(30)\n"
             "print(s.recv(100).decode())")
     met = python(gate, code, zones.BANNER4)
     assert "I speak first" in met.out, met
@@ -160,7 +160,7 @@ t = c.wrap_bio(i, o, server_hostname=name)
 try: t.do_handshake()
 except ssl.SSLWantReadError: pass
 hello = o.read()
-s = socket.create_connection((sys.argv[1], 443), 5); s.settimeout(5)
+s = socket.create_connection((sys.argv[1], 443), 30); s.settimeout(30)
 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 time.sleep(wait)
 for at in range(0, len(hello), cut):
@@ -187,7 +187,7 @@ def answer():
         more = s.recv(4096)
         if not more: sys.exit("ended")
         got += more
-s = socket.create_connection((sys.argv[1], 80), 5); s.settimeout(5)
+s = socket.create_connection((sys.argv[1], 80), 30); s.settimeout(30)
 for host in sys.argv[2:]:
     request(host); answer(); print(host, flush=True)
 """
@@ -207,7 +207,7 @@ for host in sys.argv[2:]:
 def test_http_that_two_servers_could_read_differently_does_not_pass(lab):
     gate = lab.scupperd(default="allow", rules="deny any .ads.example")
     code = """
-s = socket.create_connection((sys.argv[1], 80), 5); s.settimeout(5)
+s = socket.create_connection((sys.argv[1], 80), 30); s.settimeout(30)
 s.sendall(sys.argv[2].encode().decode("unicode_escape").encode())
 print(s.recv(4096).decode())
 """
@@ -278,7 +278,7 @@ def until(end):
         if not more: sys.exit(f"ended after {got}")
         got += more
     return got
-s = socket.create_connection((sys.argv[1], 8080), 5); s.settimeout(5)
+s = socket.create_connection((sys.argv[1], 8080), 30); s.settimeout(30)
 for request in sys.argv[2:]:
     s.sendall(request.encode().decode("unicode_escape").encode())
     end = b"ok" if request.startswith("GET /no") else b"\\r\\n\\r\\n"
@@ -330,7 +330,7 @@ def test_a_removed_rule_ends_what_the_gate_passes_on(lab):
     curl = gate.start("curl", "-sS", "-o", got, f"http://{zones.WWW4}/slow")
     wait_for(lambda: got.exists() and got.stat().st_size, "the download to begin")
     gate.rule_rm(number)
-    wait_for(lambda: not curl.running, "the download to be ended", 5)
+    wait_for(lambda: not curl.running, "the download to be ended")
     flow = gate.wait_flow(lambda f: f["address"] == zones.WWW4)
     assert flow["state"] == "done" and flow["reason"] == "rule-removed"
 

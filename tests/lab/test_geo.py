@@ -24,7 +24,7 @@ def files(lab):
 
 
 def curl(gate, where):
-    return gate.run("curl", "-4sSm4", f"http://{where}/")
+    return gate.run("curl", "-4sSm20", f"http://{where}/")
 
 
 def test_flows_tell_where_they_go(lab, files):

@@ -28,7 +28,7 @@ def rows(gate):
 
 def test_traffic_is_kept_over_a_fall(lab):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://www.shop.test/").ok
     assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.ads.example/").ok
 
     def both():
@@ -38,7 +38,7 @@ def test_traffic_is_kept_over_a_fall(lab):
     wait_for(both, "both to be in the file")
     before = len(rows(gate))
     gate.kill_core()
-    assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://n00001.shop.test/").ok
     wait_for(lambda: ("/usr/bin/curl", "n00001.shop.test", 1, 1) in rows(gate), "the next one")
     assert len(rows(gate)) > before and both()
     for end in "", "-wal", "-shm":
@@ -48,13 +48,13 @@ def test_traffic_is_kept_over_a_fall(lab):
 
 def test_keep_0_keeps_nothing(lab):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test", keep="0")
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://www.shop.test/").ok
     assert not list(gate.conf["state-dir"].glob("history.db*"))
 
 
 def test_the_api_reads_it_back(lab):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://www.shop.test/").ok
     assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.ads.example/").ok
 
     def listed(query):
@@ -82,7 +82,7 @@ def test_the_api_reads_it_back(lab):
 def test_the_command_in_each_form(lab):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
     for i in range(1, 21):
-        assert gate.run("curl", "-4sSm5", f"http://n{i:05}.shop.test/").ok
+        assert gate.run("curl", "-4sSm60", f"http://n{i:05}.shop.test/").ok
     assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.ads.example/").ok
     wait_for(lambda: len(rows(gate)) >= 21, "all to be in the file")
 
@@ -127,7 +127,7 @@ def test_a_corrupt_file_is_moved_aside_and_the_new_one_read(lab):
     file = gate.conf["state-dir"] / "history.db"
 
     def get(n):
-        assert gate.run("curl", "-4sSm5", f"http://n{n:05}.shop.test/").ok
+        assert gate.run("curl", "-4sSm60", f"http://n{n:05}.shop.test/").ok
 
     def listed():
         said = gate.cli("history", "--jsonl", "--program", "curl")
@@ -148,7 +148,7 @@ def test_a_corrupt_file_is_moved_aside_and_the_new_one_read(lab):
         get(n % zones.NAMES + 1)  # traffic goes on all the time
         last, n = n % zones.NAMES + 1, n + 1
     wait_for(lambda: "was corrupt: moved to" in gate.log, "the log to say so")
-    wait_for(lambda: f"n{last:05}.shop.test" in listed(), "the new file to be read", 20)
+    wait_for(lambda: f"n{last:05}.shop.test" in listed(), "the new file to be read")
     assert gate.pids[2] != web    # started again to open it
 
 
@@ -168,7 +168,7 @@ def test_a_full_disk_stops_nothing(lab, small_disk):
 
     def listed():
         return {json.loads(line)["name"] for line in gate.cli("history", "--jsonl").out.splitlines()}
-    assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://n00001.shop.test/").ok
     wait_for(lambda: "n00001.shop.test" in listed(), "the first to be written")
     near = lab.world.daemon
     assert not near.run("dd", "if=/dev/zero", f"of={ballast}", "bs=4k").ok  # until it is full
@@ -176,16 +176,16 @@ def test_a_full_disk_stops_nothing(lab, small_disk):
     asked = iter(range(12, 1000))
 
     def noticed():          # what still fits into the write-ahead log is written
-        assert gate.run("curl", "-4sSm5", f"http://n{next(asked):05}.shop.test/").ok
+        assert gate.run("curl", "-4sSm60", f"http://n{next(asked):05}.shop.test/").ok
         return "full" in (gate.status()["history"]["error"] or "")
-    wait_for(noticed, "the status to say that the disk is full", 30)
+    wait_for(noticed, "the status to say that the disk is full")
     for name in after:
-        assert gate.run("curl", "-4sSm5", f"http://{name}/").ok
+        assert gate.run("curl", "-4sSm60", f"http://{name}/").ok
     assert "NOT WRITTEN" in gate.cli("status").out
     gate.wait_log("the disk is full")
     assert "n00001.shop.test" in listed()       # what is there can be read
     assert near.run("rm", ballast).ok
-    wait_for(lambda: set(after) <= listed(), "what waited to be written", 30)
+    wait_for(lambda: set(after) <= listed(), "what waited to be written")
     wait_for(lambda: gate.status()["history"]["error"] is None, "the status to be well again")
 
 
@@ -197,7 +197,7 @@ def ago(**span):
 def test_steps_reach_back_over_a_restart_of_web(lab):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
     for i in range(1, 6):
-        assert gate.run("curl", "-4sSm5", f"http://n{i:05}.shop.test/").ok
+        assert gate.run("curl", "-4sSm60", f"http://n{i:05}.shop.test/").ok
     assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.ads.example/").ok
 
     wait_for(lambda: len([r for r in rows(gate) if r[2] == 1]) >= 5, "all to be in the file")

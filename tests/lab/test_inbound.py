@@ -176,7 +176,7 @@ def ends(session):
         except BrokenPipeError:
             pass
         return not session.running
-    wait_for(over, "the session to be ended", 10)
+    wait_for(over, "the session to be ended")
 
 
 def test_what_was_decided_holds_without_a_daemon(lab, served):

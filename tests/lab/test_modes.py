@@ -23,7 +23,7 @@ def download(gate, file, *command):
 
 
 def gets(gate, url):
-    return gate.run("curl", "-4sSm5", url).ok
+    return gate.run("curl", "-4sSm30", url).ok
 
 
 def test_watching_refuses_nothing_and_says_what_it_would(lab):
@@ -71,7 +71,7 @@ def test_a_pause_ends_by_itself(lab):
     paused = gate.json("pause", "3s")
     assert paused["until"]
     assert gets(gate, ADS)
-    wait_for(lambda: gate.status()["filter"]["mode"] == "on", "the pause to be over", 10)
+    wait_for(lambda: gate.status()["filter"]["mode"] == "on", "the pause to be over")
     assert not gets(gate, ADS)
     assert gate.cli("pause", "soon").rc == 2
 
@@ -165,7 +165,7 @@ def test_a_program_is_noticed_once(lab):
     follow = gate.world.daemon.start(gate.scupper, "--socket", gate.socket, "flows", "--follow")
     wait_for(lambda: "VERDICT" in follow.out, "the view")
     copy = lab.program("/usr/bin/curl", "fresh-curl")
-    assert gate.run(copy, "-4sSm5", SHOP).ok
+    assert gate.run(copy, "-4sSm60", SHOP).ok
     wait_for(lambda: f"{copy}" in follow.out and "first contact" in follow.out, "the notice")
     follow.popen.kill()
     follow.wait()
@@ -176,7 +176,7 @@ def test_a_program_is_noticed_once(lab):
     assert len(firsts()) == 1
     gate.stop()
     gate.start_daemon()
-    assert gate.run(copy, "-4sSm5", SHOP).ok
+    assert gate.run(copy, "-4sSm60", SHOP).ok
     gate.wait_query(lambda q: q["actor"]["path"] == str(copy), "its next query")
     assert not firsts(), "it was met before"
 

@@ -51,12 +51,12 @@ def quick(lab, top):
 
 
 def gets(lab, url):
-    return lab.direct_inside.run("curl", "-4sSm5", url).ok
+    return lab.direct_inside.run("curl", "-4sSm30", url).ok
 
 
 def test_run_sets_up_and_runs(lab, top):
     done = lab.direct.run(top / "quickstart", "run", "--allow", ".shop.test", "--", "curl",
-                          "-4sSm5", "http://www.shop.test/", timeout=120)
+                          "-4sSm30", "http://www.shop.test/", timeout=120)
     assert done.ok and "hello" in done.out and "www.shop.test" in done.err, done
 
 

@@ -144,7 +144,7 @@ class Story:
             except (OSError, http.client.HTTPException):
                 return None
             return status == code == 200 and (rules["items"], state["mode"])
-        items, mode = wait_for(both, "the API to be back", 30)
+        items, mode = wait_for(both, "the API to be back")
         self.own = {r["text"]: r["id"] for r in items if r["source"] == "own"}
         mode = "blocked" if mode.startswith("block") else mode
         texts = set(self.own) | {r.text for r in self.file}

@@ -96,7 +96,7 @@ def test_what_is_installed_runs(lab, installed):
     gate.scupper = home / "usr/bin/scupper"
     lab.gates.append(gate)
     gate.start_daemon()
-    assert gate.run("curl", "-4sSm5", "http://www.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://www.shop.test/").ok
     url = gate.json("open")["url"]
     page = lab.world.daemon.run("curl", "-sSi", url.split("/", 3)[0] + "//" + url.split("/")[2])
     assert page.ok and " 200 " in page.out and "/assets/main-" in page.out, page

@@ -65,7 +65,7 @@ def test_with_allow_the_rest_is_denied(lab, run):
 def test_it_takes_rules_from_a_file(lab, run):
     rules = lab.tmp / "rules"
     rules.write_text("allow /usr/bin/curl .shop.test\n")
-    words = "curl", "-4sSm5", "http://www.shop.test/"
+    words = "curl", "-4sSm30", "http://www.shop.test/"
     assert run("--rules", rules, "--", *words).ok
     assert not run("--rules", rules, "--", "wget", "-T3", "-t1", "-qO-",
                    "http://www.shop.test/").ok
@@ -100,9 +100,9 @@ def test_two_at_once(lab):
 
 def test_beside_a_daemon_that_guards_the_machine(lab, run):
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test")
-    done = run("--allow", ".shop.test", "--", "curl", "-4sSm5", "http://www.shop.test/")
+    done = run("--allow", ".shop.test", "--", "curl", "-4sSm30", "http://www.shop.test/")
     assert done.ok, done
-    assert gate.run("curl", "-4sSm5", "http://n00001.shop.test/").ok
+    assert gate.run("curl", "-4sSm60", "http://n00001.shop.test/").ok
 
 
 # --- learning ---------------------------------------------------------------------------
@@ -194,13 +194,13 @@ def test_interrupted_before_the_command_it_leaves_nothing(lab, sig):
 def test_killed_it_leaves_no_command_without_a_gate(lab):
     running = lab.direct.start(lab.world.build / "scupper", "run", "--", "sh", "-c",
                                f"setsid {lab.talk} idle & echo started; wait")
-    running.wait_out("started", 40)
+    running.wait_out("started")
     cgroup, = [p for p in left_by(running.pid) if str(p).startswith("/sys")]
     pids = (cgroup / "cgroup.procs").read_text().split()
     assert pids
     running.stop(signal.SIGKILL)
-    wait_for(lambda: not left_by(running.pid), "all of it to go", 40)
-    wait_for(lambda: not lab.world.near.tables(), "its table to go", 40)
+    wait_for(lambda: not left_by(running.pid), "all of it to go")
+    wait_for(lambda: not lab.world.near.tables(), "its table to go")
     assert not lab.world.pins()
 
 

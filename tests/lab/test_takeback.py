@@ -86,7 +86,7 @@ def test_a_rule_that_stayed_keeps_its_download_over_a_restart(lab):
     size = (lab.tmp / "got").stat().st_size
     wait_for(lambda: (lab.tmp / "got").stat().st_size > size + 50_000, "it to go on")
     assert curl.running
-    again = gate.run("curl", "-4sSm5", "http://n00003.shop.test/")
+    again = gate.run("curl", "-4sSm30", "http://n00003.shop.test/")
     assert again.ok, again
     curl.stop()
     seen = gate.wait_query(lambda q: q["name"] == "n00003.shop.test")

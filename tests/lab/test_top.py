@@ -19,7 +19,7 @@ SHOP_RULE = "allow /usr/bin/curl .shop.test"
 
 
 def fetch(gate, url=SHOP):
-    return gate.run("curl", "-4sSm5", "-o", "/dev/null", url)
+    return gate.run("curl", "-4sSm30", "-o", "/dev/null", url)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_core_that_dies(gate, top):
     def fetched():
         gate.run("wget", "-T3", "-t1", "-qO-", ADS)
         return "wget" in t.text and "OFFLINE" not in t.text
-    wait_for(fetched, "the next core's news", 20)
+    wait_for(fetched, "the next core's news")
     assert "curl" in t.text
 
 

@@ -68,7 +68,7 @@ for _ in range(2):
 
 def fetch(program, gate, address):
     at = f"[{address}]" if ":" in address else address
-    return gate.run(program, "-sSm5", f"http://{at}/")
+    return gate.run(program, "-sSm30", f"http://{at}/")
 
 
 def through(lab, gate, carrier, port, inner):

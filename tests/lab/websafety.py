@@ -34,7 +34,7 @@ class Place:
             s = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
         finally:
             os.seteuid(0)
-        s.settimeout(20)
+        s.settimeout(120)
         s.connect((self.address, PORT))
         return s
 
@@ -244,11 +244,11 @@ def check_slow(place):
     for sent in (b"GET /api/v1/me HTTP/1.1\r\nHost", b""):
         since = time.monotonic()
         with place.connect() as s:
-            s.settimeout(40)
+            s.settimeout(120)
             s.sendall(sent)
             got = s.recv(100)
         took = time.monotonic() - since
-        if got or took < 5 or took > 30:
+        if got or took < 5 or took > 100:
             bad.append(f"slow request {sent!r}: {took:.1f} s {got!r}")
     got = place.raw(b"GET /api/v1/me HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 60000 + b"\r\n\r\n")
     want("60 KB of headers", 431, got)

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { choose, chromium, connect, open, ready, row, rows, unfold, until, watch } from '../page.mjs';
 
 const labels = async page => (await rows(page).locator('.label').allInnerTexts()).sort();
-const shop = (run, n) => run('curl', '-4sSm5', `http://n0000${n}.shop.test/`);
+const shop = (run, n) => run('curl', '-4sSm30', `http://n0000${n}.shop.test/`);
 
 // how often the row's host was contacted, as its details say
 async function contacts(page, name) {

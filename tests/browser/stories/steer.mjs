@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { choose, nav, ready, row, rows, unfold, until } from '../page.mjs';
 
 const SHOP = 'http://www.shop.test/';
-const curl = (run, url = SHOP) => run('curl', '-4sSm5', url);
+const curl = (run, url = SHOP) => run('curl', '-4sSm30', url);
 const wget = (run, url = SHOP) => run('wget', '-4', '-T5', '-t1', '-qO-', url);
 
 // refused, and nothing of it was seen at the far side
