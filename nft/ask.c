@@ -68,12 +68,13 @@ int ask_walk(const void *buf, size_t len, ask_message each, void *ctx)
 		size_t step = message->nlmsg_len;
 		int r;
 
-		if (step < sizeof(*message) || step > len)
+		/* the kernel pads the last one too, and libmnl reads to the padding's end */
+		if (step < sizeof(*message) || step > len || NLMSG_ALIGN(step) > len)
 			return -EBADMSG;
 		r = each(message, ctx);
 		if (r != 0)
 			return r;
-		step = MIN(NLMSG_ALIGN(step), len);
+		step = NLMSG_ALIGN(step);
 		at += step;
 		len -= step;
 	}
