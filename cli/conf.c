@@ -2,6 +2,7 @@
 #include "cli/conf.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "resolver/statics.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@ struct reader {
 	struct conf_error *err;
 	unsigned line;
 	uint64_t seen; /* a bit per key of the table below */
+	const char *key;
+	struct statics *statics; /* what the names so far add up to */
 };
 
 typedef int (*key_read)(struct reader *r, const char *value);
@@ -181,6 +184,23 @@ static int read_upstream(struct reader *r, const char *value)
 		return -EINVAL;
 	r->c->nupstreams++;
 	return 0;
+}
+
+/* What is said of names is checked as a whole and kept as lines. */
+static int read_names(struct reader *r, const char *value)
+{
+	char why[STATICS_WHY_MAX] = "";
+	size_t len = strlen(r->c->names);
+	struct text t;
+	int e = r->statics ? 0 : statics_new(&r->statics);
+
+	if (e == 0)
+		e = statics_add(r->statics, r->key, value, why);
+	if (e < 0)
+		return fail(r, "%s=%.60s: %s", r->key, value, why[0] ? why : strerror(-e));
+	t = text_into(r->c->names + len, sizeof(r->c->names) - len);
+	text_addf(&t, "%s %s\n", r->key, value);
+	return t.cut ? fail(r, "over %d bytes about names", CONF_NAMES_MAX) : 0;
 }
 
 static int read_refusal(struct reader *r, const char *value)
@@ -423,8 +443,13 @@ static const struct key keys[] = {
 	{ "resolver", "cache-max-negative-ttl", false, read_max_negative_ttl, "1s to 1d" },
 	{ "resolver", "serve-stale", false, read_serve_stale, "0 to 7d" },
 	{ "resolver", "prefetch", false, read_prefetch, "yes or no" },
-	{ "resolver", "route", true, NULL, "" },
+	{ "resolver", "route", true, read_names, "" },
 	{ "resolver", "search", true, NULL, "" },
+	{ "resolver", "record", true, read_names, "" },
+	{ "resolver", "rewrite", true, read_names, "" },
+	{ "resolver", "special", true, read_names, "" },
+	{ "resolver", "rebind-allow", true, read_names, "" },
+	{ "resolver", "single-label", false, read_names, "" },
 	{ "resolver", "dnssec", false, read_dnssec, "off, trust-ad or validate" },
 	{ "resolver", "trust-anchor", false, read_anchor, "an absolute path" },
 	{ "resolver", "root-hints", false, read_root_hints, "an absolute path" },
@@ -500,6 +525,7 @@ static int read_key(struct reader *r, const char *section, const char *name,
 		if (!k->read)
 			return fail(r, "%s in [%s] comes with a later version", name, section);
 		r->err->what[0] = '\0';
+		r->key = name;
 		e = k->read(r, value);
 		if (e < 0 && !r->err->what[0])
 			return fail(r, "bad value for %s: \"%.80s\": expected %s", name, value,
@@ -549,34 +575,44 @@ static int read_line(struct reader *r, char *line, char *section, size_t section
 	return read_key(r, section, trim(s), trim(equals + 1));
 }
 
+static int read_lines(struct reader *r, const char *text, size_t len)
+{
+	char section[32] = "", line[CONF_LINE_MAX];
+	const char *p = text, *end = text + len;
+
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((nl ? nl : end) - p);
+
+		r->line++;
+		if (n >= sizeof(line))
+			return fail(r, "line of over %d bytes", CONF_LINE_MAX - 1);
+		memcpy(line, p, n);
+		line[n] = '\0';
+		if (read_line(r, line, section, sizeof(section)) < 0)
+			return -EINVAL;
+		p += n + 1;
+	}
+	return 0;
+}
+
 int conf_parse(const char *text, size_t len, struct conf *out, struct conf_error *err)
 {
 	struct conf c = *out;
 	struct reader r = { .c = &c, .err = err };
-	char section[32] = "", line[CONF_LINE_MAX];
-	const char *p = text, *end = text + len;
+	int e;
 
 	if (memchr(text, '\0', len)) {
 		r.line = 1;
 		return fail(&r, "a NUL byte: not a text file");
 	}
-	while (p < end) {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		size_t n = (size_t)((nl ? nl : end) - p);
-
-		r.line++;
-		if (n >= sizeof(line))
-			return fail(&r, "line of over %d bytes", CONF_LINE_MAX - 1);
-		memcpy(line, p, n);
-		line[n] = '\0';
-		if (read_line(&r, line, section, sizeof(section)) < 0)
-			return -EINVAL;
-		p += n + 1;
-	}
-	if (c.recursive && c.nupstreams)
-		return fail(&r, "upstream=recursive asks nobody: no other upstream beside it");
-	*out = c;
-	return 0;
+	e = read_lines(&r, text, len);
+	statics_free(r.statics);
+	if (e == 0 && c.recursive && c.nupstreams)
+		e = fail(&r, "upstream=recursive asks nobody: no other upstream beside it");
+	if (e == 0)
+		*out = c;
+	return e;
 }
 
 int conf_load(const char *path, struct conf *out, char *why, size_t why_max)

@@ -17,6 +17,7 @@ enum {
 	CONF_UPSTREAMS_MAX = UPSTREAMS_MAX,
 	CONF_PEEK_PORTS_MAX = 8,
 	CONF_LINE_MAX = 1024,
+	CONF_NAMES_MAX = 64 << 10,
 	CONF_TEXT_MAX = 1 << 20,
 };
 
@@ -54,6 +55,7 @@ struct conf {
 	uint32_t cache_min_ttl_s, cache_max_ttl_s, cache_max_negative_ttl_s;
 	uint32_t serve_stale_s; /* 0: not */
 	bool prefetch;
+	char names[CONF_NAMES_MAX]; /* of records, routes and so on: lines for statics_parse() */
 	/* [gate] */
 	uint16_t gate_port;    /* 0: a free one below 1024 */
 	unsigned peek_ms;

@@ -75,7 +75,6 @@ static void on_tick(uv_timer_t *t)
 		return;
 	c->nupstreams = upstreams_find(c->held->conf, c->upstreams, &c->resolv_changed);
 	resolver_upstreams_set(c->resolver, c->upstreams, c->nupstreams);
-	gate_upstream_public(c->gate, upstreams_public(c->upstreams, c->nupstreams));
 	log_info("/etc/resolv.conf changed: %u upstreams", c->nupstreams);
 }
 
@@ -184,6 +183,7 @@ static int open_resolver(struct core *c)
 			h->conf->cache_max_negative_ttl_s },
 		.stale_s = h->conf->serve_stale_s,
 		.prefetch = h->conf->prefetch,
+		.names = h->conf->names,
 		.mark = h->who ? instance_mark(&c->instance, ACTOR_SELF) : 0,
 		.dnssec = h->conf->dnssec,
 		.recursive = h->conf->recursive,
@@ -247,8 +247,6 @@ static int open_gate(struct core *c)
 		.default_out = h->conf->default_out,
 		.default_in = h->conf->default_in,
 		.refusal = (enum gate_refusal)h->conf->refusal,
-		.upstream_public = h->conf->recursive ||
-			upstreams_public(c->upstreams, c->nupstreams),
 		.counting = h->accounting,
 		.past = map_past(c),
 		.first_start = !h->after_fall,

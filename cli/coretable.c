@@ -3,10 +3,40 @@
 
 #include "base/log.h"
 #include "cli/parts.h"
+#include "resolver/statics.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* what others speak with an encrypted server is no DNS that we could read */
+static void place_add(struct nft_conf *conf, const struct upstream *u)
+{
+	if (u->kind != UPSTREAM_PLAIN || u->port == conf->dns_port)
+		return;
+	for (unsigned i = 0; i < conf->ndns_at; i++)
+		if (conf->dns_at[i].port == u->port &&
+			addr_cmp(&conf->dns_at[i].addr, &u->addr) == 0)
+			return;
+	if (conf->ndns_at < NFT_DNS_AT_MAX)
+		conf->dns_at[conf->ndns_at++] = (struct nft_at){ u->addr, u->port };
+}
+
+/* the servers of configured routes */
+static void places_of_routes(const struct held *h, struct nft_conf *conf)
+{
+	struct statics *s;
+	const struct route *routes;
+	size_t n;
+
+	if (statics_parse(h->conf->names, &s) < 0)
+		return;
+	routes = statics_routes(s, &n);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < routes[i].n; k++)
+			place_add(conf, &routes[i].servers[k]);
+	statics_free(s);
+}
 
 /* ports and addresses that the table must know by heart */
 static void table_places(const struct held *h, struct nft_conf *conf)
@@ -14,13 +44,9 @@ static void table_places(const struct held *h, struct nft_conf *conf)
 	conf->npeek = h->conf->npeek_ports;
 	for (unsigned i = 0; i < conf->npeek; i++)
 		conf->peek_ports[i] = h->conf->peek_ports[i];
-	for (unsigned i = 0; i < h->conf->nupstreams; i++) {
-		const struct upstream *at = &h->conf->upstreams[i];
-
-		/* what others speak with an encrypted server is no DNS that we could read */
-		if (at->kind == UPSTREAM_PLAIN && at->port != conf->dns_port)
-			conf->dns_at[conf->ndns_at++] = (struct nft_at){ at->addr, at->port };
-	}
+	for (unsigned i = 0; i < h->conf->nupstreams; i++)
+		place_add(conf, &h->conf->upstreams[i]);
+	places_of_routes(h, conf);
 	conf->nweb = h->nweb_ports;
 	memcpy(conf->web_ports, h->web_ports, sizeof(conf->web_ports));
 }

@@ -76,11 +76,3 @@ bool upstreams_stale(const struct conf *conf, const struct timespec *changed)
 		return false;
 	return st.st_mtim.tv_sec != changed->tv_sec || st.st_mtim.tv_nsec != changed->tv_nsec;
 }
-
-bool upstreams_public(const struct upstream *up, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (up[i].addr.family == 0 || addr_zone(&up[i].addr) == ZONE_INTERNET)
-			return true;
-	return false;
-}

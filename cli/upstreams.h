@@ -14,7 +14,5 @@ unsigned upstreams_find(const struct conf *conf, struct upstream out[CONF_UPSTRE
 	struct timespec *changed);
 /* /etc/resolv.conf counts, and was written after *changed */
 bool upstreams_stale(const struct conf *conf, const struct timespec *changed);
-/* one of them has an address of the internet, or may have: one known by name */
-bool upstreams_public(const struct upstream *up, unsigned n);
 
 #endif

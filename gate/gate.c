@@ -197,7 +197,7 @@ static void may_ask(struct pass *p)
 	p->mode = g->mode;
 	p->would = (struct decision){ 0 };
 	p->local_name = memo_local_name(g->memo, p->q->q.name) ||
-			resolver_hosts_name(g->parts.resolver, p->q->q.name);
+			resolver_local_name(g->parts.resolver, p->q->q.name);
 	if (p->outside) {
 		p->f.verdict = VERDICT_ALLOW;
 		p->f.reason = REASON_OUTSIDE;
@@ -209,10 +209,10 @@ static void may_ask(struct pass *p)
 	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT && own_reverse(p))
 		d = (struct decision){ .verdict = VERDICT_ALLOW, .reason = REASON_FACTORY };
 	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT &&
-		host_covers("localhost", p->q->q.name)) /* leads nowhere but here */
+		resolver_own_name(g->parts.resolver, p->q->q.name)) /* leads nowhere but here */
 		d = (struct decision){ .verdict = VERDICT_UNDECIDED,
 			.reason = REASON_FACTORY };
-	if (g->mode == GATE_BLOCKED && !host_covers("localhost", p->q->q.name))
+	if (g->mode == GATE_BLOCKED && !resolver_own_name(g->parts.resolver, p->q->q.name))
 		d = (struct decision){ .verdict = VERDICT_DENY, .reason = REASON_BLOCKED };
 	if (gate_watches(g) && d.verdict != VERDICT_ALLOW && d.verdict != VERDICT_UNDECIDED) {
 		p->would = d;
@@ -432,11 +432,6 @@ void gate_rules_set(struct gate *g, struct ruleset *rs)
 	g->rules = rs;
 	g->generation++;
 	review(g);
-}
-
-void gate_upstream_public(struct gate *g, bool is)
-{
-	g->conf.upstream_public = is;
 }
 
 void gate_mode_set(struct gate *g, enum gate_mode mode)

@@ -40,8 +40,6 @@ struct gate_conf {
 	const struct instance *instance;
 	enum verdict default_out, default_in;
 	enum gate_refusal refusal;
-	bool upstream_public; /* an upstream has an internet address: the rebinding guard then
-			       * also cuts private addresses */
 	bool counting;        /* conntrack counts bytes */
 	void *past;           /* GATE_PAST_SIZE bytes that outlive this core, zeroed at the very
 			       * first: connections keep their ids and names by it, and those that the
@@ -85,8 +83,6 @@ const struct ruleset *gate_rules(const struct gate *g);
 /* Before the first gate_rules_set it is what the gate begins with; later everything that
  * stands open is reviewed, and flows that may not be any more are ended. */
 void gate_mode_set(struct gate *g, enum gate_mode mode);
-/* gate_conf.upstream_public, when the upstreams changed; for answers from then on */
-void gate_upstream_public(struct gate *g, bool is);
 /* done when the kernel has taken everything given to it so far: what was decided holds */
 void gate_after(struct gate *g, void (*done)(void *ctx, int r), void *ctx);
 

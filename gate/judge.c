@@ -63,18 +63,71 @@ static bool rebinds(const struct pass *p, const struct addr *a)
 {
 	enum zone z = addr_zone(a);
 
-	if (p->local_len)
-		return false; /* from the hosts file, or localhost itself */
-	if (z == ZONE_LOCALHOST)
+	if (p->local_len || z == ZONE_INTERNET)
+		return false; /* from the hosts file, the configuration, or localhost itself */
+	switch (resolver_guard(p->g->parts.resolver, p->q->q.name)) {
+	case GUARD_NONE:
+		return false;
+	case GUARD_LOOPBACK:
+		return z == ZONE_LOCALHOST;
+	default:
 		return true;
-	return p->g->conf.upstream_public && (z == ZONE_LAN || z == ZONE_MULTICAST);
+	}
 }
 
-static bool denied_name(const struct pass *p, const struct program *who, const char *name,
+static bool is_name(const struct wire_answer_item *i)
+{
+	return i->lead == LEAD_CNAME || i->lead == LEAD_TARGET;
+}
+
+static bool by_rule(const struct decision *d)
+{
+	return d->verdict == VERDICT_DENY && d->reason == REASON_RULE;
+}
+
+static bool denied_name(struct pass *p, const struct program *who, const char *name,
 	int64_t now_s, struct decision *d)
 {
 	gate_at_name(p->g, who, name, memo_local_name(p->g->memo, name), now_s, d);
-	return d->verdict == VERDICT_DENY && d->reason == REASON_RULE;
+	p->unsure_alias |= d->verdict == VERDICT_UNDECIDED;
+	return by_rule(d);
+}
+
+/* the first name led over that a rule denies whatever its address, or NULL */
+static const char *judge_names(struct pass *p, const struct program *who,
+	const struct wire_answer *a, int64_t now_s, struct decision *d)
+{
+	for (unsigned k = 0; k < a->nitems; k++)
+		if (is_name(&a->items[k]) && denied_name(p, who, a->items[k].name, now_s, d))
+			return a->items[k].name;
+	return NULL;
+}
+
+/* A rule for addresses outranked the one for a name that was led over: now that the address
+ * is known, which of them does? */
+static bool denied_alias(const struct pass *p, const struct program *who,
+	const struct addr *addr, int64_t now_s, struct decision *why)
+{
+	const struct wire_answer *a = p->local_len ? &p->local_read : p->answer->read;
+	struct target to = { .addr = addr, .dir = FLOW_OUT };
+	struct geo_tag tag;
+
+	if (!p->unsure_alias)
+		return false;
+	to.geo = gate_where(p->g, addr, &tag);
+	for (unsigned k = 0; k < a->nitems; k++) {
+		struct port_verdicts v;
+
+		if (!is_name(&a->items[k]))
+			continue;
+		to.name = a->items[k].name;
+		to.local_name = memo_local_name(p->g->memo, to.name);
+		ruleset_ports(p->g->rules, who, &to, now_s, &v);
+		*why = *grant_decision(&v);
+		if (by_rule(why))
+			return true;
+	}
+	return false;
 }
 
 static bool open_already(const struct pass *p, const struct addr *a)
@@ -113,6 +166,8 @@ static bool judge_addr(struct pass *p, const struct program *who,
 		return true; /* a PTR: it leads nowhere new */
 	if (p->nopen == OPEN_MAX)
 		return false; /* more addresses than anybody tries: cut, never leaked */
+	if (denied_alias(p, who, &i->addr, now_s, why))
+		return false;
 	to.geo = gate_where(p->g, &i->addr, &tag);
 	gate_ports(p->g, who, &to, now_s, &v);
 	*why = *grant_decision(&v);
@@ -171,16 +226,16 @@ static void judge_watched(struct pass *p, const struct program *who,
 	const struct wire_answer *a, int64_t now_s)
 {
 	struct decision last = { 0 }, d = { 0 };
+	const char *bad_name = judge_names(p, who, a, now_s, &d);
 	unsigned good = 0, bad = 0;
 
+	if (bad_name)
+		would_refuse(p, &d, REASON_CNAME, bad_name);
 	for (unsigned k = 0; k < a->nitems; k++) {
 		const struct wire_answer_item *i = &a->items[k];
 
-		if (i->lead == LEAD_CNAME || i->lead == LEAD_TARGET) {
-			if (denied_name(p, who, i->name, now_s, &d))
-				would_refuse(p, &d, REASON_CNAME, i->name);
+		if (is_name(i))
 			continue;
-		}
 		remember(p, i);
 		if (judge_addr(p, who, i, now_s, &d)) {
 			good++;
@@ -203,25 +258,27 @@ void judge(struct pass *p, const struct program *who)
 	int64_t now_s = clock_unix_ms() / 1000;
 	struct decision last = { 0 }, allowed = { 0 }, d;
 	unsigned good = 0, bad = 0;
+	const char *bad_name;
 
 	p->nopen = 0;
 	p->ncut = 0;
-	p->cut_hints = false;
+	p->cut_hints = p->unsure_alias = false;
 	p->f.nanswers = 0;
 	memset(p->cut, 0, sizeof(p->cut));
 	if (gate_watches(p->g) && !p->outside) {
 		judge_watched(p, who, a, now_s);
 		return;
 	}
+	bad_name = p->outside ? NULL : judge_names(p, who, a, now_s, &d);
+	if (bad_name) {
+		refuse_for(p, &d, REASON_CNAME, bad_name);
+		return;
+	}
 	for (unsigned k = 0; k < a->nitems; k++) {
 		const struct wire_answer_item *i = &a->items[k];
 
-		if (i->lead == LEAD_CNAME || i->lead == LEAD_TARGET) {
-			if (p->outside || !denied_name(p, who, i->name, now_s, &d))
-				continue;
-			refuse_for(p, &d, REASON_CNAME, i->name);
-			return;
-		}
+		if (is_name(i))
+			continue;
 		if (i->rr / 64u < CUT_WORDS && judge_addr(p, who, i, now_s, &d)) {
 			good++;
 			allowed = d;

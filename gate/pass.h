@@ -40,6 +40,7 @@ struct pass {
 	struct wire_answer local_read;
 	size_t local_len;
 	bool cut_hints;
+	bool unsure_alias;         /* a name it leads over: by its address only */
 	bool must_wait;            /* what it relies on is on its way to the kernel */
 	unsigned ncut, nopen;
 	uint64_t cut[CUT_WORDS];

@@ -28,6 +28,8 @@ static int refuse(struct pass *p, uint8_t *out, size_t room)
 
 		return wire_local(q, p->q->msg, &a, 1, 2, out, room);
 	}
+	if (p->g->conf.refusal == GATE_ZERO) /* the name is there: it has an address */
+		rcode = RCODE_NOERROR;
 	if (p->g->conf.refusal == GATE_REFUSED)
 		rcode = RCODE_REFUSED;
 	return wire_error(q, p->q->msg, p->q->len, rcode, EDE_BLOCKED, why, out, room);

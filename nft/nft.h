@@ -13,7 +13,7 @@
 
 struct nft;
 
-enum { NFT_PEEK_MAX = 8, NFT_DNS_AT_MAX = 8, NFT_WEB_MAX = 4 };
+enum { NFT_PEEK_MAX = 8, NFT_DNS_AT_MAX = 32, NFT_WEB_MAX = 4 };
 
 struct nft_at {
 	struct addr addr;

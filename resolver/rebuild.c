@@ -319,6 +319,29 @@ static int question_copy(struct build *b, const uint8_t *query, size_t question_
 	return 0;
 }
 
+/* the question's name is the first thing known, so the record points to it */
+static int alias_write(struct build *b, const char *alias)
+{
+	struct name n;
+	int len = host_to_wire(alias, n.b);
+	size_t at;
+
+	if (len < 0)
+		return -EBADMSG;
+	n.len = (uint8_t)len;
+	out_u16(&b->o, 0xc000 | WIRE_HEAD);
+	out_u16(&b->o, TYPE_CNAME);
+	out_u16(&b->o, 1);
+	out_u32(&b->o, b->e->alias_ttl);
+	at = b->o.len;
+	out_u16(&b->o, 0);
+	name_write(b, &n, true);
+	if (b->o.bad)
+		return -ENOSPC;
+	put_u16(b->o.base + at, (uint16_t)(b->o.len - at - 2));
+	return 0;
+}
+
 int rebuild(struct out *o, const uint8_t *query, size_t question_len, const uint8_t *msg,
 	size_t len, const struct wire_edit *e, struct head *h)
 {
@@ -333,7 +356,10 @@ int rebuild(struct out *o, const uint8_t *query, size_t question_len, const uint
 		return -EBADMSG;
 	if (b.o.bad)
 		return -ENOSPC;
-	r = sections_write(&b, &c, h);
+	r = e->alias ? alias_write(&b, e->alias) : 0;
+	if (r == 0)
+		r = sections_write(&b, &c, h);
+	h->an += e->alias != NULL;
 	*o = b.o;
 	return r;
 }

@@ -200,34 +200,55 @@ int wire_reply(const struct wire_query *q, const uint8_t *query, const uint8_t *
 	return r;
 }
 
-int wire_canon(const uint8_t *msg, size_t len, const uint64_t *cut, uint8_t *out,
-	size_t room)
+/* written anew with the question of query, and an OPT if msg has one */
+static int renew(const uint8_t *query, size_t question_len, const uint8_t *msg, size_t len,
+	const struct wire_edit *e, struct out *o)
 {
-	struct wire_edit as_is = { .ede = EDE_NONE, .cut = cut };
 	struct wire_query q = { 0 };
-	struct cur c = cur_over(msg, len);
-	struct out o = out_into(out, MIN(room, (size_t)WIRE_MAX));
 	struct record opt = { 0 };
+	struct cur c = cur_over(msg, len);
 	struct ede_note note;
 	struct head h;
 	uint16_t flags;
 	int r;
 
-	if (opt_find(msg, len, &opt) < 0 || head_read(&c, &h) < 0 || name_skip(&c) < 0)
+	if (opt_find(msg, len, &opt) < 0 || head_read(&c, &h) < 0)
 		return -EBADMSG;
 	flags = h.flags;
-	r = rebuild(&o, msg, c.at + 4 - WIRE_HEAD, msg, len, &as_is, &h);
+	r = rebuild(o, query, question_len, msg, len, e, &h);
 	if (r < 0 || (h.flags & WIRE_TC) != (flags & WIRE_TC))
 		return r < 0 ? r : -ENOSPC;
 	q.edns = opt.type == TYPE_OPT;
 	q.dnssec_ok = opt.ttl & 0x8000;
-	note = note_pick(&as_is, msg, q.edns ? &opt : NULL);
-	opt_write(&o, &q, (uint16_t)(opt.ttl >> 24 << 4), &note);
-	if (o.bad)
+	note = note_pick(e, msg, q.edns ? &opt : NULL);
+	opt_write(o, &q, (uint16_t)(opt.ttl >> 24 << 4), &note);
+	if (o->bad)
 		return -ENOSPC;
 	h.ar += q.edns;
-	head_patch(out, &h);
-	return (int)o.len;
+	head_patch(o->base, &h);
+	return (int)o->len;
+}
+
+int wire_canon(const uint8_t *msg, size_t len, const uint64_t *cut, uint8_t *out,
+	size_t room)
+{
+	struct wire_edit as_is = { .ede = EDE_NONE, .cut = cut };
+	struct out o = out_into(out, MIN(room, (size_t)WIRE_MAX));
+	struct cur c = cur_over(msg, len);
+
+	cur_take(&c, WIRE_HEAD);
+	if (c.bad || name_skip(&c) < 0)
+		return -EBADMSG;
+	return renew(msg, c.at + 4 - WIRE_HEAD, msg, len, &as_is, &o);
+}
+
+int wire_alias(const uint8_t *query, size_t question_len, const char *alias,
+	uint32_t alias_ttl, const uint8_t *msg, size_t len, uint8_t *out, size_t room)
+{
+	struct wire_edit e = { .ede = EDE_NONE, .alias = alias, .alias_ttl = alias_ttl };
+	struct out o = out_into(out, MIN(room, (size_t)WIRE_MAX));
+
+	return renew(query, question_len, msg, len, &e, &o);
 }
 
 static void short_head(struct out *o, const struct wire_query *q, const uint8_t *query,
@@ -275,6 +296,21 @@ int wire_local(const struct wire_query *q, const uint8_t *query, const struct ad
 
 		local_head(&o, len == 4 ? TYPE_A : TYPE_AAAA, ttl, len);
 		out_bytes(&o, addrs[i].b, len);
+	}
+	opt_write(&o, q, RCODE_NOERROR, &none);
+	return o.bad ? -ENOSPC : (int)o.len;
+}
+
+int wire_local_records(const struct wire_query *q, const uint8_t *query,
+	const struct wire_record *records, unsigned n, uint8_t *out, size_t room)
+{
+	struct ede_note none = { .code = EDE_NONE };
+	struct out o = out_into(out, room);
+
+	short_head(&o, q, query, RCODE_NOERROR, (uint16_t)n);
+	for (unsigned i = 0; i < n; i++) {
+		local_head(&o, records[i].type, records[i].ttl, records[i].len);
+		out_bytes(&o, records[i].data, records[i].len);
 	}
 	opt_write(&o, q, RCODE_NOERROR, &none);
 	return o.bad ? -ENOSPC : (int)o.len;

@@ -19,20 +19,17 @@
 #include "resolver/answer.h"
 #include "resolver/cache.h"
 #include "resolver/flush.h"
-#include "resolver/hosts.h"
-#include "resolver/local.h"
 #include "resolver/upstream.h"
 #include "resolver/validator.h"
+#include "resolver/ways.h"
 
 #include "base/clock.h"
-#include "base/io.h"
 #include "base/list.h"
 #include "base/macros.h"
 #include "base/table.h"
 
 #include <errno.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <uv.h>
 
 enum {
@@ -41,8 +38,6 @@ enum {
 	PREFETCH_MAX = 64,        /* at a time */
 	STALE_AFTER_MS = 1800,    /* client response timer (RFC 8767 5) */
 	ASKING_MAX = 16384,
-	HOSTS_FILE_MAX = 4 << 20,
-	HOSTS_LOOK_MS = 1000,
 };
 
 struct asking {
@@ -58,18 +53,12 @@ struct pending {
 	struct cache_key key;
 	struct asking *first, **last;
 	struct exchange *exchange;
+	struct way way;
 	uint64_t generation;       /* the servers it was sent to */
 	struct list_node due;      /* in resolver's stale, where stale_at_ms is not 0 */
 	int64_t stale_at_ms;
 	bool stale_given, prefetch;
 	char name[HOST_MAX];
-};
-
-struct hosts_file {
-	const char *path;
-	struct hosts *read; /* NULL: none, or unreadable */
-	struct stat seen;
-	int64_t looked_ms;
 };
 
 struct resolver {
@@ -78,7 +67,7 @@ struct resolver {
 	struct upstreams *upstreams;
 	struct validator *validator; /* NULL: nobody proves, nobody walks from the root */
 	bool trust_ad;
-	struct hosts_file hosts;
+	struct ways *ways;
 	struct flushes *flushes;
 	struct list stale;         /* pendings, by the time their askings wait no longer */
 	uv_timer_t *stale_timer;
@@ -234,14 +223,37 @@ static void keep(struct pending *p, int r, const struct answer *answer)
 		cache_failed(&owner->cache, &p->key, r, now_ms);
 }
 
+/* may its AD be believed? Routes lead to where the root's keys prove nothing, mostly */
+static bool is_proven(const struct pending *p)
+{
+	if (p->way.alias)
+		return false;
+	return p->owner->validator ? !p->way.upstreams : p->owner->trust_ad;
+}
+
+static int answer_of(const struct pending *p, const uint8_t *msg, size_t len,
+	struct answer **out)
+{
+	auto_free uint8_t *as = NULL;
+	int n;
+
+	if (!p->way.alias)
+		return answer_new(msg, len, &p->owner->ttl, out);
+	as = malloc(WIRE_MAX);
+	if (!as)
+		return -ENOMEM;
+	n = ways_answer(&p->way, p->key.name, p->key.type, msg, len, as);
+	return n < 0 ? -EBADMSG : answer_new(as, (size_t)n, &p->owner->ttl, out);
+}
+
 static void on_upstream(void *ctx, int r, const uint8_t *msg, size_t len)
 {
 	struct pending *p = ctx;
 	struct answer *answer = NULL;
 
 	if (r == 0)
-		r = answer_new(msg, len, &p->owner->ttl, &answer);
-	if (r == 0 && !p->owner->validator && !p->owner->trust_ad)
+		r = answer_of(p, msg, len, &answer);
+	if (r == 0 && !is_proven(p))
 		answer_doubt(answer);
 	if (r < 0)
 		p->owner->stats.upstream_failed++;
@@ -254,9 +266,14 @@ static void on_upstream(void *ctx, int r, const uint8_t *msg, size_t len)
 	answer_release(answer);
 }
 
+static const char *asked_name(const struct pending *p)
+{
+	return p->way.alias ? p->way.alias : p->key.name;
+}
+
 static int send_validated(struct pending *p)
 {
-	const struct validator_ask ask = { .name = p->key.name, .type = p->key.type,
+	const struct validator_ask ask = { .name = asked_name(p), .type = p->key.type,
 		.dnssec_ok = p->key.dnssec_ok, .checking_disabled = p->key.checking_disabled,
 		.done = on_upstream, .ctx = p };
 
@@ -269,11 +286,11 @@ static int pending_send(struct pending *p)
 	uint16_t id;
 	int len;
 
-	if (p->owner->validator && p->key.klass == CLASS_IN)
+	if (p->owner->validator && p->key.klass == CLASS_IN && !p->way.upstreams)
 		return send_validated(p);
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		return -EIO;
-	len = wire_query_write(p->key.name, p->key.type, id, p->key.dnssec_ok, query,
+	len = wire_query_write(asked_name(p), p->key.type, id, p->key.dnssec_ok, query,
 		sizeof(query));
 	if (len < 0)
 		return len;
@@ -282,8 +299,8 @@ static int pending_send(struct pending *p)
 	if (p->owner->trust_ad)
 		query[3] |= WIRE_AD; /* tell us: RFC 6840 5.7 */
 	p->owner->stats.upstream_sent++;
-	return upstreams_ask(p->owner->upstreams, query, (size_t)len, on_upstream, p,
-		&p->exchange);
+	return upstreams_ask(p->way.upstreams ? p->way.upstreams : p->owner->upstreams, query,
+		(size_t)len, on_upstream, p, &p->exchange);
 }
 
 static int pending_new(struct resolver *r, const struct cache_key *key,
@@ -298,6 +315,7 @@ static int pending_new(struct resolver *r, const struct cache_key *key,
 		return -ENOMEM;
 	p->owner = r;
 	p->key = *key;
+	ways_find(r->ways, key->name, &p->way);
 	memcpy(p->name, key->name, strlen(key->name) + 1);
 	p->key.name = p->name;
 	p->last = &p->first;
@@ -413,10 +431,13 @@ int resolver_ask(struct resolver *r, const struct wire_query *q, resolver_done d
 		.dnssec_ok = q->dnssec_ok, .checking_disabled = q->flags & WIRE_CD };
 	int64_t now_ms = clock_boot_ms();
 	const struct answer *answer;
+	struct way way;
 	int e;
 
 	if (r->closing)
 		return -ECANCELED;
+	ways_find(r->ways, q->name, &way);
+	key.route = way.number;
 	answer = cache_get(&r->cache, &key, now_ms);
 	if (answer) {
 		r->stats.hits++;
@@ -442,54 +463,57 @@ void resolver_cancel(struct asking *a)
 	free(a);
 }
 
-static bool hosts_changed(const struct hosts_file *h, const struct stat *st)
-{
-	return st->st_mtim.tv_sec != h->seen.st_mtim.tv_sec ||
-		st->st_mtim.tv_nsec != h->seen.st_mtim.tv_nsec ||
-		st->st_ino != h->seen.st_ino || st->st_size != h->seen.st_size;
-}
-
-static void hosts_read(struct hosts_file *h)
-{
-	auto_free char *text = NULL;
-	struct hosts *read = NULL;
-	size_t len;
-
-	if (io_read_file(h->path, HOSTS_FILE_MAX, &text, &len) == 0)
-		hosts_parse(text, len, &read);
-	hosts_free(h->read);
-	h->read = read;
-}
-
-static struct hosts *hosts_now(struct resolver *r)
-{
-	struct hosts_file *h = &r->hosts;
-	int64_t now_ms = clock_boot_ms();
-	struct stat st;
-
-	if (h->looked_ms && now_ms - h->looked_ms < HOSTS_LOOK_MS)
-		return h->read;
-	h->looked_ms = now_ms;
-	if (stat(h->path, &st) < 0)
-		memset(&st, 0, sizeof(st));
-	if (hosts_changed(h, &st)) {
-		h->seen = st;
-		hosts_read(h);
-	}
-	return h->read;
-}
-
 int resolver_local(struct resolver *r, const struct wire_query *q, const uint8_t *query,
 	uint8_t *out, size_t room)
 {
-	return local_answer(hosts_now(r), q, query, out, room);
+	return ways_local(r->ways, q, query, out, room);
 }
 
 bool resolver_hosts_name(struct resolver *r, const char *name)
 {
-	const struct hosts *h = hosts_now(r);
+	return ways_in_hosts(r->ways, name);
+}
 
-	return h && hosts_has(h, name);
+bool resolver_own_name(struct resolver *r, const char *name)
+{
+	return ways_own_name(r->ways, name);
+}
+
+bool resolver_local_name(struct resolver *r, const char *name)
+{
+	return ways_local_name(r->ways, name);
+}
+
+enum resolver_guard resolver_guard(struct resolver *r, const char *name)
+{
+	return ways_guard(r->ways, name);
+}
+
+const char *resolver_search(const struct resolver *r, unsigned i)
+{
+	return ways_search(r->ways, i);
+}
+
+/* what was asked of servers that nothing goes to any more ends here */
+static void on_gone(void *ctx, struct upstreams *u)
+{
+	struct resolver *r = ctx;
+	struct table_node *n = r->pending.oldest;
+
+	while (n) {
+		struct pending *p = container_of(n, struct pending, node);
+
+		n = n->newer;
+		if (p->way.upstreams != u)
+			continue;
+		pending_end(p, -ENETUNREACH, NULL);
+		n = r->pending.oldest; /* its askers may have asked anew */
+	}
+}
+
+int resolver_links_set(struct resolver *r, const struct route *list, size_t n)
+{
+	return ways_links(r->ways, list, n, on_gone, r);
 }
 
 static int open_validator(struct resolver *r, struct uv_loop_s *loop,
@@ -527,7 +551,6 @@ int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 
 	if (!r)
 		return -ENOMEM;
-	r->hosts.path = conf->hosts ? conf->hosts : "/etc/hosts";
 	r->ttl = conf->ttl.max ? conf->ttl : (struct ttl_limits){ .max = CACHE_TTL_MAX_S,
 		.negative_max = CACHE_NEGATIVE_MAX_S };
 	r->prefetch = conf->prefetch;
@@ -540,6 +563,8 @@ int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 		e = flushes_open(loop, &r->cache, &r->flushes);
 	if (e == 0)
 		e = upstreams_open(loop, conf, &r->upstreams);
+	if (e == 0)
+		e = ways_open(loop, conf, &r->ways);
 	r->trust_ad = conf->dnssec == DNSSEC_TRUST_AD;
 	if (e == 0)
 		e = open_validator(r, loop, conf);
@@ -565,12 +590,13 @@ void resolver_close(struct resolver *r)
 	if (r->stale_timer)
 		uv_close((uv_handle_t *)r->stale_timer, on_timer_closed);
 	cache_done(&r->cache);
-	hosts_free(r->hosts.read);
+	ways_close(r->ways);
 	free(r);
 }
 
 void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t n)
 {
+	ways_usual(r->ways, u, n, false);
 	upstreams_set(r->upstreams, u, n);
 	r->generation++;
 	flush_all(r->flushes);
@@ -595,5 +621,7 @@ void resolver_stats(const struct resolver *r, struct resolver_stats *out)
 
 size_t resolver_upstreams(const struct resolver *r, struct upstream_state *out, size_t max)
 {
-	return upstreams_state(r->upstreams, out, max);
+	size_t n = upstreams_state(r->upstreams, out, max);
+
+	return n + ways_state(r->ways, out + n, max - n);
 }

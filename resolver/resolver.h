@@ -41,6 +41,7 @@ struct resolver_conf {
 	uint32_t mark;        /* SO_MARK of our own sockets, 0 for none */
 	unsigned timeout_ms;  /* per try; 0 for the default */
 	const char *hosts;    /* NULL: /etc/hosts */
+	const char *names;    /* NULL, or lines for statics_parse() */
 	enum dnssec dnssec;
 	bool recursive;       /* from the root, not by the upstreams */
 	const char *anchor;   /* the root's keys, for DNSSEC_VALIDATE */
@@ -96,6 +97,22 @@ int resolver_flush(struct resolver *r, const char *name, bool below,
 int resolver_local(struct resolver *r, const struct wire_query *q, const uint8_t *query,
 	uint8_t *out, size_t room);
 bool resolver_hosts_name(struct resolver *r, const char *name); /* in /etc/hosts? */
+/* does it lead to this machine and nowhere else? localhost, the host's own name */
+bool resolver_own_name(struct resolver *r, const char *name);
+/* was it made a name of this network by the hosts file or the configuration? */
+bool resolver_local_name(struct resolver *r, const char *name);
+
+/* How far an answer for a name must not lead (DNS rebinding): nowhere it must not; not to
+ * this machine; not to this machine nor its network */
+enum resolver_guard { GUARD_NONE, GUARD_LOOPBACK, GUARD_LAN };
+enum resolver_guard resolver_guard(struct resolver *r, const char *name);
+
+/* routes of links, beside the configured ones; copied. What was under way to servers that
+ * are gone ends with -ENETUNREACH. -ENOMEM: not all of them */
+struct route;
+int resolver_links_set(struct resolver *r, const struct route *list, size_t n);
+/* configured search domains, for names of one label; NULL behind the last */
+const char *resolver_search(const struct resolver *r, unsigned i);
 
 /* other servers: what the old ones said is forgotten */
 void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t n);

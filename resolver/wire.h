@@ -100,6 +100,8 @@ struct wire_edit {
 	const uint64_t *cut;  /* bit per record index, or NULL */
 	bool cut_hints;
 	size_t max;           /* query_room(); what does not fit: TC and whole RRsets */
+	const char *alias;    /* wire_alias() alone: the question's name has this CNAME */
+	uint32_t alias_ttl;
 	enum ede ede;         /* EDE_NONE: what the upstream said goes through */
 	const char *ede_text; /* or NULL */
 };
@@ -114,6 +116,18 @@ int wire_local(const struct wire_query *q, const uint8_t *query, const struct ad
 /* one PTR record for q->name; target is normalised */
 int wire_local_ptr(const struct wire_query *q, const uint8_t *query, const char *target,
 	uint32_t ttl, uint8_t *out, size_t room);
+/* Records for q->name. Data in wire form, uncompressed. */
+struct wire_record {
+	const uint8_t *data;
+	uint32_t ttl;
+	uint16_t type, len;
+};
+int wire_local_records(const struct wire_query *q, const uint8_t *query,
+	const struct wire_record *records, unsigned n, uint8_t *out, size_t room);
+/* msg, an answer for the name alias, as one for the name of query's question (question_len
+ * bytes behind the header), which is a CNAME of it. -EBADMSG, -ENOSPC */
+int wire_alias(const uint8_t *query, size_t question_len, const char *alias,
+	uint32_t alias_ttl, const uint8_t *msg, size_t len, uint8_t *out, size_t room);
 /* the query we send upstream: RD, EDNS with WIRE_UDP_MAX, DO as given */
 int wire_query_write(const char *name, uint16_t type, uint16_t id, bool dnssec_ok,
 	uint8_t *out, size_t room);

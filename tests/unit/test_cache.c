@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * cache.c, and what else answers without asking: hosts.c, local.c, servers.c */
+ * cache.c, and what else answers without asking: hosts.c, servers.c */
 #include "base/macros.h"
 #include "resolver/answer.h"
 #include "resolver/cache.h"
 #include "resolver/hosts.h"
-#include "resolver/local.h"
 #include "resolver/name.h"
 #include "resolver/record.h"
 
@@ -554,71 +553,6 @@ static void hosts_file(void **state)
 	hosts_free(h);
 }
 
-static void local_names(void **state)
-{
-	static const struct {
-		const char *name;
-		uint16_t type;
-		int rcode;        /* -1: not local */
-		const char *want; /* address or name of the one record; NULL: none */
-	} cases[] = {
-		{ "localhost", TYPE_A, 0, "127.0.0.1" },
-		{ "localhost", TYPE_AAAA, 0, "::1" },
-		{ "a.b.localhost", TYPE_A, 0, "127.0.0.1" },
-		{ "localhost", TYPE_MX, 0, NULL },
-		{ "notlocalhost", TYPE_A, -1, NULL },
-		{ "x.invalid", TYPE_A, RCODE_NXDOMAIN, NULL },
-		{ "abc.onion", TYPE_AAAA, RCODE_NXDOMAIN, NULL },
-		{ "printer.local", TYPE_A, RCODE_NXDOMAIN, NULL },
-		{ "use-application-dns.net", TYPE_A, RCODE_NXDOMAIN, NULL },
-		{ "_dns.resolver.arpa", TYPE_SVCB, 0, NULL },
-		{ "1.0.0.127.in-addr.arpa", TYPE_PTR, 0, "localhost" },
-		{ "9.9.0.127.in-addr.arpa", TYPE_PTR, 0, "localhost" },
-		{ "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
-			TYPE_PTR, 0, "localhost" },
-		{ "0.0.0.0.in-addr.arpa", TYPE_PTR, -1, NULL },
-		{ "5.2.0.192.in-addr.arpa", TYPE_PTR, 0, "nas.home" },
-		{ "9.2.0.192.in-addr.arpa", TYPE_PTR, -1, NULL },
-		{ "nas.home", TYPE_AAAA, 0, "2001:db8::5" },
-		{ "other", TYPE_AAAA, 0, NULL },
-		{ "other", TYPE_HTTPS, 0, NULL },
-		{ "other", TYPE_MX, -1, NULL },
-		{ "www.example", TYPE_A, -1, NULL },
-	};
-	struct hosts *h;
-
-	(void)state;
-	assert_int_equal(hosts_parse(hosts_text, sizeof(hosts_text) - 1, &h), 0);
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		uint8_t out[512], data[HOST_WIRE_MAX];
-		struct wire_query q;
-		struct wire_answer a;
-		struct addr addr;
-		enum rcode rcode;
-		int n;
-
-		print_message("%s %u\n", cases[i].name, cases[i].type);
-		dns_start(&msg, WIRE_RD, cases[i].name, cases[i].type);
-		assert_int_equal(wire_query_read(msg.bytes, msg.o.len, &q, &rcode), 0);
-		n = local_answer(h, &q, msg.bytes, out, sizeof(out));
-		if (cases[i].rcode < 0) {
-			assert_int_equal(n, 0);
-			continue;
-		}
-		assert_true(n > 0);
-		assert_int_equal(wire_answer_read(out, (size_t)n, &a), 0);
-		assert_int_equal(a.rcode, cases[i].rcode);
-		assert_int_equal(a.nrr, cases[i].want != NULL);
-		if (cases[i].want && addr_parse(cases[i].want, &addr) == 0)
-			assert_int_equal(addr_cmp(&a.items[0].addr, &addr), 0);
-		else if (cases[i].want)
-			assert_memory_equal(out + n - host_to_wire(cases[i].want, data),
-				data, (size_t)host_to_wire(cases[i].want, data));
-		wire_answer_done(&a);
-	}
-	hosts_free(h);
-}
-
 static void servers(void **state)
 {
 	static const char text[] =
@@ -719,7 +653,6 @@ int main(void)
 		cmocka_unit_test(held_answers_outlive_the_cache),
 		cmocka_unit_test(only_what_is_led_to_is_kept),
 		cmocka_unit_test(hosts_file),
-		cmocka_unit_test(local_names),
 		cmocka_unit_test(servers),
 		cmocka_unit_test(encrypted_servers),
 	};

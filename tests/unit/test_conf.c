@@ -45,6 +45,20 @@ static void good(void **state)
 	assert_false(c.prefetch);
 }
 
+static void names(void **state)
+{
+	static const char text[] = "[resolver]\nroute=corp.test=10.0.0.1\n"
+		"record=a.test A 10.0.0.2\nroute=10.0.0.0/8=10.0.0.1\n";
+	struct conf_error err;
+	struct conf c;
+
+	(void)state;
+	conf_default(&c);
+	assert_int_equal(conf_parse(text, sizeof(text) - 1, &c, &err), 0);
+	assert_string_equal(c.names, "route corp.test=10.0.0.1\n"
+		"record a.test A 10.0.0.2\nroute 10.0.0.0/8=10.0.0.1\n");
+}
+
 static void bad(void **state)
 {
 	static const struct {
@@ -52,6 +66,10 @@ static void bad(void **state)
 		unsigned line;
 		const char *says;
 	} cases[] = {
+		{ "record of a type", "[resolver]\nrecord=a.test LOC x\n", 2, "expected A, AAAA" },
+		{ "rewrites in a circle", "[resolver]\nrewrite=a.test=b.test\n"
+			"rewrite=b.test=a.test\n", 3, "itself rewritten" },
+		{ "route to nowhere", "[resolver]\nroute=corp.test\n", 2, "expected DOMAIN=" },
 		{ "unknown section", "[daemon]\n[geos]\n", 2, "unknown section [geos]" },
 		{ "unknown key", "[daemon]\nfoo=1\n", 2, "unknown key \"foo\" in [daemon]" },
 		{ "key of another section", "[resolver]\nscope=/\n", 2, "unknown key" },
@@ -97,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good),
+		cmocka_unit_test(names),
 		cmocka_unit_test(bad),
 	};
 
