@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "cli/shelf.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +36,8 @@ struct book {
 	struct file *files;
 	size_t nfiles;
 	char errors[1024];
-	uv_fs_event_t *watch;
+	struct shelf *shelf;
+	uv_fs_event_t *watch, *watch_lists;
 	uv_timer_t *settle, *expiry;
 };
 
@@ -215,6 +217,37 @@ static void add_own(struct book *b, struct ruleset *rs)
 	}
 }
 
+/* a rule of a list that is not there matches nothing: better said than found out */
+static void say_missing(void *ctx, const char *name, const struct list *l)
+{
+	struct book *b = ctx;
+	struct text t = { .s = b->errors, .max = sizeof(b->errors),
+		.len = strlen(b->errors) };
+	char said[LIST_NAME_MAX + 32];
+
+	snprintf(said, sizeof(said), "list %s: a rule names it", name);
+	if (l || strstr(b->errors, said))
+		return;
+	text_addf(&t, "%s%s and there is none: scupper list add %s URL", t.len ? "; " : "",
+		said, name);
+}
+
+/* what is wrong with lists stands behind what is wrong with files */
+static void say_lists(struct book *b, const struct ruleset *rs)
+{
+	char *from = strstr(b->errors, "list ");
+	struct text t = { .s = b->errors, .max = sizeof(b->errors) };
+
+	while (from && from != b->errors && strncmp(from - 2, "; ", 2) != 0)
+		from = strstr(from + 1, "list ");
+	if (from)
+		*(from == b->errors ? from : from - 2) = '\0';
+	t.len = strlen(b->errors);
+	if (b->shelf)
+		shelf_errors(b->shelf, &t);
+	ruleset_lists(rs, say_missing, b);
+}
+
 static void on_expiry(uv_timer_t *t)
 {
 	build(t->data);
@@ -230,6 +263,8 @@ static void build(struct book *b)
 		log_error("no memory for the rules: what was in force stays");
 		return;
 	}
+	if (b->shelf)
+		ruleset_list_by(rs, shelf_find, b->shelf);
 	add_own(b, rs);
 	for (size_t i = 0; i < b->nfiles; i++)
 		if (b->files[i].text)
@@ -240,6 +275,7 @@ static void build(struct book *b)
 		ruleset_free(rs);
 		return;
 	}
+	say_lists(b, rs);
 	next = ruleset_next_change(rs, now_s);
 	if (next > now_s)
 		uv_timer_start(b->expiry, on_expiry, (uint64_t)(next - now_s) * 1000 + 20, 0);
@@ -249,6 +285,8 @@ static void build(struct book *b)
 void book_reload(struct book *b)
 {
 	read_files(b);
+	if (b->shelf)
+		shelf_read(b->shelf);
 	build(b);
 }
 
@@ -270,6 +308,16 @@ static void on_watch(uv_fs_event_t *w, const char *name, int events, int status)
 
 	(void)events;
 	if (status == 0 && (!name || rules_name(name)))
+		uv_timer_start(b->settle, on_settled, SETTLE_MS, 0);
+}
+
+static void on_watch_lists(uv_fs_event_t *w, const char *name, int events, int status)
+{
+	struct book *b = w->data;
+
+	(void)events;
+	if (status == 0 && (!name || (strlen(name) > 5 &&
+		strcmp(name + strlen(name) - 5, ".list") == 0)))
 		uv_timer_start(b->settle, on_settled, SETTLE_MS, 0);
 }
 
@@ -310,6 +358,24 @@ static int start_handles(struct book *b, uv_loop_t *loop)
 	return 0;
 }
 
+static int open_shelf(struct book *b, uv_loop_t *loop)
+{
+	int r = shelf_open(b->conf.lists_dir, &b->shelf);
+
+	if (r < 0)
+		return r;
+	b->watch_lists = calloc(1, sizeof(*b->watch_lists));
+	if (!b->watch_lists)
+		return -ENOMEM;
+	uv_fs_event_init(loop, b->watch_lists);
+	b->watch_lists->data = b;
+	r = uv_fs_event_start(b->watch_lists, on_watch_lists, b->conf.lists_dir, 0);
+	if (r < 0)
+		log_warning("%s is not watched (%s): send SIGHUP after a change",
+			b->conf.lists_dir, uv_strerror(r));
+	return 0;
+}
+
 int book_open(struct uv_loop_s *loop, const struct book_conf *conf, struct db *db,
 	void (*changed)(void *ctx, struct ruleset *rs), void *ctx, struct book **out)
 {
@@ -323,6 +389,8 @@ int book_open(struct uv_loop_s *loop, const struct book_conf *conf, struct db *d
 	b->changed = changed;
 	b->ctx = ctx;
 	r = start_handles(b, loop);
+	if (r == 0 && conf->lists_dir)
+		r = open_shelf(b, loop);
 	if (r == 0 && db)
 		r = db_rules(db, &b->own, &b->nown);
 	if (r < 0) {
@@ -340,6 +408,8 @@ void book_close(struct book *b)
 	close_handle(b->settle);
 	close_handle(b->expiry);
 	close_handle(b->watch);
+	close_handle(b->watch_lists);
+	shelf_close(b->shelf);
 	free_files(b->files, b->nfiles);
 	db_rules_free(b->own, b->nown);
 	free(b);
@@ -398,13 +468,27 @@ static bool canonical_text(struct book_change *c, const char *text, int64_t now_
 	return false;
 }
 
+/* false: it has said so */
+static bool list_there(struct book *b, struct book_change *c)
+{
+	char name[LIST_NAME_MAX], error[LIST_NAME_MAX + 80];
+
+	rule_list_name(c->text, name, sizeof(name));
+	if (!name[0] || shelf_find(b->shelf, name))
+		return true;
+	snprintf(error, sizeof(error), "there is no list %s: make it with scupper list add %s",
+		name, "NAME URL");
+	c->done(c, -EINVAL, 0, error);
+	return false;
+}
+
 void book_add(struct book *b, struct book_change *c, const char *text, int64_t created_s)
 {
 	int64_t now_s = clock_unix_ms() / 1000;
 
 	if (created_s <= 0 || created_s > now_s)
 		created_s = now_s;
-	if (!canonical_text(c, text, now_s))
+	if (!canonical_text(c, text, now_s) || !list_there(b, c))
 		return;
 	if (b->nown >= OWN_MAX) {
 		c->done(c, -ENOSPC, 0, "too many own rules: put long lists into files");
@@ -494,7 +578,7 @@ void book_replace(struct book *b, struct book_change *c, uint32_t id, const char
 		c->done(c, -ENOENT, 0, no_own);
 		return;
 	}
-	if (!canonical_text(c, text, now_s))
+	if (!canonical_text(c, text, now_s) || !list_there(b, c))
 		return;
 	c->book = b;
 	c->req = (struct db_request){ .op = DB_RULE_REPLACE, .id = id, .created_s = now_s,

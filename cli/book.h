@@ -14,6 +14,7 @@ struct book;
 struct book_conf {
 	const char *dir;       /* *.rules are read, in order of their names */
 	const char *good_dir;  /* copies of what was good last */
+	const char *lists_dir; /* compiled lists, for list:NAME; or NULL */
 	enum verdict default_out, default_in;
 };
 

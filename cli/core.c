@@ -387,7 +387,7 @@ static int open_atlas(struct core *c)
 
 static int open_rules(struct core *c)
 {
-	char good[PATH_MAX];
+	char good[PATH_MAX], lists[PATH_MAX];
 	struct book_conf conf = { .dir = c->held->conf->rules, .good_dir = good,
 		.default_out = c->held->conf->default_out,
 		.default_in = c->held->conf->default_in };
@@ -395,6 +395,8 @@ static int open_rules(struct core *c)
 
 	snprintf(good, sizeof(good), "%s/rules.good", c->held->conf->state_dir);
 	conf.good_dir = strdup(good);
+	snprintf(lists, sizeof(lists), "%s/lists", c->held->conf->state_dir);
+	conf.lists_dir = strdup(lists);
 	r = book_open(&c->loop, &conf, c->db, on_rules, c, &c->book);
 	if (r == 0)
 		book_reload(c->book);

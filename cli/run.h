@@ -6,5 +6,6 @@
 
 int run_main(int argc, char **argv);
 int down_main(int argc, char **argv);
+int list_main(int argc, char **argv);
 
 #endif

@@ -63,6 +63,7 @@ static const char help_head[] =
 	"\n";
 static const char help_tail[] =
 	"  run [OPTION]... -- CMD...     a command under a gate of its own, see run --help\n"
+	"  list add|rm|update|show ...   lists for rules (list:NAME), see list --help\n"
 	"  down                          take away what a daemon left in the kernel\n"
 	"\n"
 	"FILTER: --program PATH|NAME, --name HOST|.DOMAIN, --verdict allow|deny|ask,\n"
@@ -78,8 +79,8 @@ static const char help_tail[] =
 	"\n"
 	"exit status: 0 done, 1 refused or not found, 2 wrong usage, 3 daemon not reachable\n";
 
-static const char *const later[] = { "rule import", "rule export", "ask", "list",
-	"up", "doctor" };
+static const char *const later[] = { "rule import", "rule export", "ask", "up",
+	"doctor" };
 
 static int help(void)
 {
@@ -230,6 +231,8 @@ static int dispatch(struct command_line *c, int n, char **args)
 		return run_main(n, args);
 	if (strcmp(args[0], "down") == 0)
 		return down_main(n, args);
+	if (strcmp(args[0], "list") == 0)
+		return list_main(n, args);
 	if (strcmp(args[0], "help") == 0)
 		return help();
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {

@@ -60,6 +60,9 @@ void what_text(const struct what *w, struct text *out)
 	case WHAT_GLOB:
 		text_add(out, w->name);
 		break;
+	case WHAT_LIST:
+		text_addf(out, "list:%s", w->name);
+		break;
 	case WHAT_AS:
 		text_addf(out, "as:%u", w->asn);
 		break;

@@ -124,9 +124,19 @@ static bool counts_at_name(const struct query *q, const struct rule *r)
 	return rule_counts_at_name(r, q->who, q->to, q->now_s);
 }
 
+/* whatever the address and port turn out to be; of a list with addresses in it, only for
+ * the names that it holds */
+static bool is_sure(const struct query *q, const struct rule *r)
+{
+	if (r->what.kind == WHAT_LIST && !r->named)
+		return what_any_service(&r->what) &&
+			what_matches_name(&r->what, q->to->name);
+	return r->sure == ZONES_ALL;
+}
+
 static bool sure_at_name(const struct query *q, const struct rule *r)
 {
-	return r->sure == ZONES_ALL && counts_at_name(q, r);
+	return is_sure(q, r) && counts_at_name(q, r);
 }
 
 /* A rule that only may match, and would say otherwise. To ask, or to fall back on the
@@ -134,7 +144,7 @@ static bool sure_at_name(const struct query *q, const struct rule *r)
  * put before anything goes upstream. */
 static bool contradicts_at_name(const struct query *q, const struct rule *r)
 {
-	if (r->sure == ZONES_ALL || r->action == q->verdict)
+	if (r->action == q->verdict || is_sure(q, r))
 		return false;
 	if (r->action == VERDICT_DENY && (q->is_default || q->verdict == VERDICT_ASK))
 		return false;

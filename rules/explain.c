@@ -2,6 +2,7 @@
  * explain.c - the computed order, and what won, for a person. Not on any hot path: it
  * walks all rules. */
 #include "rules/rule.h"
+#include "rules/list.h"
 
 #include <stdio.h>
 
@@ -51,6 +52,28 @@ static void origin(const struct rule *r, struct text *out)
 	}
 }
 
+/* which entry of a list it is */
+static void entry(const struct explain *e, const struct rule *r)
+{
+	const struct list *l = r->what.list;
+	char lo[ADDR_TEXT_MAX], hi[ADDR_TEXT_MAX];
+	struct list_entry found;
+	struct list_info about;
+
+	if (!l)
+		return;
+	if (target_name(e->to) && list_find_name(l, e->to->name, &found)) {
+		list_about(l, &about);
+		text_addf(e->out, "  [%s%s, line %u of ", found.below ? "below " : "",
+			found.name, found.line);
+		text_add_safe(e->out, about.source);
+		text_add(e->out, "]");
+	} else if (e->to->addr && list_find_addr(l, e->to->addr, &found)) {
+		text_addf(e->out, "  [%s to %s]", addr_text(&found.lo, lo),
+			addr_text(&found.hi, hi));
+	}
+}
+
 static void rule_line(const struct explain *e, size_t i)
 {
 	const struct rule *r = e->at[i];
@@ -60,7 +83,10 @@ static void rule_line(const struct explain *e, size_t i)
 	text_add(e->out, "  (");
 	origin(r, e->out);
 	text_add(e->out, ")");
-	if (at_name(e) && r->sure != ZONES_ALL)
+	entry(e, r);
+	if (at_name(e) && r->sure != ZONES_ALL &&
+		!(r->what.kind == WHAT_LIST && what_any_service(&r->what) &&
+			what_matches_name(&r->what, e->to->name)))
 		text_add(e->out, "  only if the address or port fits");
 	if (i + 1 < e->n)
 		text_addf(

@@ -146,7 +146,7 @@ static int place_post(
 	if (w->kind == WHAT_HOST || w->kind == WHAT_DOMAIN) {
 		part = PART_NAME;
 		what = text_key(x, w->name);
-	} else if (w->kind == WHAT_GLOB) {
+	} else if (w->kind == WHAT_GLOB || w->kind == WHAT_LIST) {
 		part = PART_GLOB;
 	} else if (w->kind == WHAT_NET && (bits = net_bits(w)) != 255) {
 		part = PART_NET;
@@ -154,6 +154,19 @@ static int place_post(
 		(w->lo.family == 4 ? x->bits4 : x->bits6)[bits] = true;
 	}
 	e = post_make(x, key_of(x, part, who, what), &p);
+	return e < 0 ? e : post_push(p, rank);
+}
+
+/* a list with addresses is looked up for what has no name too */
+static int places_post(
+	struct index *x, const struct what *w, uint32_t rank, uint64_t who)
+{
+	int e = place_post(x, w, rank, who);
+	struct post *p;
+
+	if (e < 0 || w->kind != WHAT_LIST || !what_takes_nameless(w))
+		return e;
+	e = post_make(x, key_of(x, PART_REST, who, 0), &p);
 	return e < 0 ? e : post_push(p, rank);
 }
 
@@ -165,14 +178,14 @@ static int rule_post(struct index *x, const struct ruleset *rs, uint32_t rank)
 	int e = 0;
 
 	if (w->kind != WHO_UNKNOWN) {
-		e = place_post(x, &r->what, rank, who);
+		e = places_post(x, &r->what, rank, who);
 		if (e == 0)
 			e = class_post(x, rs, rank, who);
 	}
 	if (r->action == VERDICT_DENY || w->kind == WHO_UNKNOWN ||
 		(w->kind == WHO_ANY && !w->user)) {
 		if (e == 0)
-			e = place_post(x, &r->what, rank, WHO_STRANGER);
+			e = places_post(x, &r->what, rank, WHO_STRANGER);
 		if (e == 0)
 			e = class_post(x, rs, rank, WHO_STRANGER);
 	}

@@ -44,7 +44,7 @@ bool list_name_ok(const char *name)
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
 	size_t n = strlen(name);
 
-	return n > 0 && n < LIST_NAME_MAX && !strchr("-_.", name[0]) &&
+	return n > 0 && n < LIST_NAME_MAX && name[0] >= 'a' && name[0] <= 'z' &&
 		name[strspn(name, plain)] == '\0';
 }
 

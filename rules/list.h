@@ -62,7 +62,7 @@ struct list_entry {
 bool list_find_name(const struct list *l, const char *name, struct list_entry *out);
 bool list_find_addr(const struct list *l, const struct addr *a, struct list_entry *out);
 
-/* a-z 0-9 - _ . beginning with a letter or digit, LIST_NAME_MAX - 1 at most */
+/* a-z 0-9 - _ . beginning with a letter, LIST_NAME_MAX - 1 at most */
 bool list_name_ok(const char *name);
 const char *list_format_text(enum list_format f);
 int list_format_parse(const char *text, enum list_format *out); /* -EINVAL */

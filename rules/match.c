@@ -2,6 +2,7 @@
  * match.c - does one rule speak of this program, this place, this port? And, ahead of
  * that, what could it match at all (its traits)? */
 #include "rules/rule.h"
+#include "rules/list.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -109,6 +110,8 @@ bool what_matches_name(const struct what *w, const char *name)
 			!(w->below_only && strcmp(w->name, name) == 0);
 	case WHAT_GLOB:
 		return host_glob_matches(w->name, name);
+	case WHAT_LIST:
+		return w->list && list_find_name(w->list, name, NULL);
 	case WHAT_NET:
 	case WHAT_AS:
 	case WHAT_COUNTRY:
@@ -152,6 +155,10 @@ bool what_matches_place(const struct what *w, const char *name, const struct add
 	case WHAT_COUNTRY:
 	case WHAT_CONTINENT:
 		return what_matches_where(w, addr, geo);
+	case WHAT_LIST:
+		if (addr && w->list && list_find_addr(w->list, addr, NULL))
+			return true;
+		break;
 	case WHAT_HOST:
 	case WHAT_DOMAIN:
 	case WHAT_GLOB:
@@ -245,7 +252,13 @@ static uint8_t net_zones(const struct what *w)
 
 bool what_whole_zones(const struct what *w)
 {
-	return w->kind != WHAT_NET && !what_is_where(w);
+	return w->kind != WHAT_NET && !what_is_where(w) &&
+		(w->kind != WHAT_LIST || !what_takes_nameless(w));
+}
+
+bool what_takes_nameless(const struct what *w)
+{
+	return !w->name || (w->kind == WHAT_LIST && w->list && list_has_ranges(w->list));
 }
 
 void rule_reach(struct rule *r)
@@ -253,7 +266,7 @@ void rule_reach(struct rule *r)
 	const struct what *w = &r->what;
 	bool where = what_is_where(w);
 
-	r->named = w->name != NULL;
+	r->named = !what_takes_nameless(w);
 	r->not_at_name = r->source == RULE_FACTORY && r->who.kind == WHO_ANY;
 	if (w->kind == WHAT_NET)
 		r->may = net_zones(w);

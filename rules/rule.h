@@ -3,7 +3,7 @@
  * includes rules.h.
  *
  * Kinds are numbered by rank: a lower number is more specific (order.c). The kinds that
- * later versions bring (list; script, unit, ...) take their place between.
+ * later versions bring (script, unit, ...) take their place between.
  */
 #ifndef RULES_RULE_H
 #define RULES_RULE_H
@@ -30,6 +30,7 @@ enum what_kind {
 	WHAT_HOST,
 	WHAT_DOMAIN,
 	WHAT_GLOB,
+	WHAT_LIST,
 	WHAT_AS,
 	WHAT_COUNTRY,
 	WHAT_CONTINENT,
@@ -51,7 +52,8 @@ struct port_range {
 
 struct what {
 	enum what_kind kind;
-	const char *name;      /* HOST, DOMAIN, GLOB */
+	const char *name;      /* HOST, DOMAIN, GLOB, LIST */
+	struct list *list;     /* LIST: a reference; NULL: there is none of that name */
 	uint8_t labels;        /* of a DOMAIN */
 	bool below_only;       /* "*.x": not x itself */
 	enum zone zone;        /* ZONE */
@@ -102,6 +104,8 @@ struct index;
 struct ruleset {
 	enum verdict fallback[2]; /* by enum flow_dir */
 	rules_user user;
+	rules_list list;
+	void *list_ctx;
 	struct rule **rules;   /* owned; in the order that decides, once ready */
 	struct rule **by_id;
 	size_t n, max;
@@ -134,6 +138,8 @@ void rule_reach(struct rule *r); /* fills may, sure, named, not_at_name */
 unsigned net_bits(const struct what *w); /* prefix length, or 255: no prefix */
 bool proto_is(uint8_t of_rule, uint8_t proto);
 
+/* can it match what has no name? */
+bool what_takes_nameless(const struct what *w);
 bool what_is_where(const struct what *w); /* as:, country:, continent: */
 
 /* order.c: below 0, a goes before b; order_why: by which step */

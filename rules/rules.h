@@ -79,6 +79,18 @@ typedef int (*rules_user)(const char *name, uint32_t *uid);
 int rules_system_user(const char *name, uint32_t *uid);
 void ruleset_users(struct ruleset *rs, rules_user fn);
 
+/* What list:NAME stands for: a list, or NULL if there is none; the ruleset takes a reference
+ * of its own. Give it before the first add; without it there are none. A rule whose list is
+ * not there matches nothing: ruleset_lists says which, for whoever can tell a person. */
+struct list;
+typedef struct list *(*rules_list)(void *ctx, const char *name);
+void ruleset_list_by(struct ruleset *rs, rules_list fn, void *ctx);
+/* each list that an enabled rule names, once for each such rule */
+void ruleset_lists(const struct ruleset *rs,
+	void (*fn)(void *ctx, const char *name, const struct list *l), void *ctx);
+/* the list that a rule's text names, into name, or "" */
+void rule_list_name(const char *text, char *name, size_t max);
+
 /* one rule; err may be NULL. A blank or comment line is -ENOENT and no error text */
 int ruleset_add(struct ruleset *rs, const char *text, const struct rule_origin *from,
 	struct rule_error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * ruleset.c - rules put together: taken in, numbered, sorted, listed. */
 #include "rules/line.h"
+#include "rules/list.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -27,12 +28,24 @@ void ruleset_users(struct ruleset *rs, rules_user fn)
 	rs->user = fn;
 }
 
+void ruleset_list_by(struct ruleset *rs, rules_list fn, void *ctx)
+{
+	rs->list = fn;
+	rs->list_ctx = ctx;
+}
+
+static void rule_free(struct rule *r)
+{
+	list_unref(r->what.list);
+	free(r);
+}
+
 void ruleset_free(struct ruleset *rs)
 {
 	if (!rs)
 		return;
 	for (size_t i = 0; i < rs->n; i++)
-		free(rs->rules[i]);
+		rule_free(rs->rules[i]);
 	free(rs->rules);
 	free(rs->by_id);
 	index_free(rs->index);
@@ -141,12 +154,16 @@ static int rule_take(struct ruleset *rs, struct rule *r, const struct rule_origi
 	r->created_s = from->created_s;
 	r->seq = (uint32_t)rs->n;
 	r->expires_s = r->for_s ? from->created_s + r->for_s : r->until_s;
+	if (r->what.kind == WHAT_LIST && rs->list)
+		r->what.list = rs->list(rs->list_ctx, r->what.name);
 	rule_reach(r);
 	if (rs->n == rs->max && grow(rs) < 0)
 		return -ENOMEM;
 	copy = rule_copy(r);
 	if (!copy)
 		return -ENOMEM;
+	if (copy->what.list)
+		list_ref(copy->what.list);
 	rs->rules[rs->n++] = copy;
 	rs->inbound += !!(r->dirs & DIR_IN);
 	rs->asks_where = rs->asks_where || (what_is_where(&r->what) && !r->off);
@@ -196,7 +213,7 @@ int ruleset_add_text(struct ruleset *rs, const char *text, size_t len, const cha
 		r = add(rs, text, n, &from, err);
 		if (r < 0 && r != -ENOENT) {
 			while (rs->n > before)
-				free(rs->rules[--rs->n]);
+				rule_free(rs->rules[--rs->n]);
 			return r;
 		}
 		n += end != NULL;
@@ -357,6 +374,24 @@ bool ruleset_find(const struct ruleset *rs, uint32_t id, struct rule_info *out)
 		return false;
 	info(rs->by_id[lo], out);
 	return true;
+}
+
+void ruleset_lists(const struct ruleset *rs,
+	void (*fn)(void *ctx, const char *name, const struct list *l), void *ctx)
+{
+	for (size_t i = 0; i < rs->n; i++)
+		if (rs->rules[i]->what.kind == WHAT_LIST && !rs->rules[i]->off)
+			fn(ctx, rs->rules[i]->what.name, rs->rules[i]->what.list);
+}
+
+void rule_list_name(const char *text, char *name, size_t max)
+{
+	struct parsed p;
+
+	name[0] = '\0';
+	if (rule_parse(text, strlen(text), 0, &p, NULL) == 0 &&
+		p.rule.what.kind == WHAT_LIST && !p.rule.off)
+		text_copy(name, max, p.rule.what.name);
 }
 
 bool ruleset_asks_where(const struct ruleset *rs)

@@ -2,6 +2,7 @@
  * target.c - the WHAT of a rule: place[:ports][/protocol].
  * The word is first cut into place, ports and protocol, then each is read by itself. */
 #include "rules/line.h"
+#include "rules/list.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 
 static const char *const zone_words[] = { "localhost", "lan", "internet", "multicast" };
-static const char *const later_words[] = { "list" };
 #define LIST(a) ((struct word_list){ (a), ARRAY_LEN(a) })
 
 /* the pieces of one word, by their places in it; to == from: not there */
@@ -23,6 +23,30 @@ struct cut {
 static bool digit(char c)
 {
 	return c >= '0' && c <= '9';
+}
+
+enum { LIST_HEAD = sizeof("list:") - 1 };
+
+/* list:443 is a host with a port: no list's name is a number alone */
+static bool list_head(const struct word *w)
+{
+	const char *s = w->s + LIST_HEAD;
+
+	return strncmp(w->s, "list:", LIST_HEAD) == 0 && s[strspn(s, "0123456789,-")] != '\0' &&
+		s[strspn(s, "0123456789,-")] != '/';
+}
+
+static int list_parse(const struct line *l, const struct word *w, const struct cut *c,
+	struct what *out, char name[static HOST_MAX])
+{
+	if (c->to - LIST_HEAD >= LIST_NAME_MAX)
+		return word_fail(l, w, LIST_HEAD, "the list's name is too long");
+	word_copy(w, LIST_HEAD, c->to, name, HOST_MAX);
+	if (!list_name_ok(name))
+		return word_fail(l, w, LIST_HEAD,
+			"expected a list's name (a-z, 0-9, '-', '_', '.'), found \"%s\"", name);
+	out->kind = WHAT_LIST;
+	return 0;
 }
 
 /* end of the place that begins at from, without its ports and protocol. A slash behind
@@ -62,7 +86,9 @@ static int cut(const struct line *l, const struct word *w, struct cut *c)
 	size_t i;
 
 	*c = (struct cut){ 0 };
-	if (where_head(w)) {
+	if (list_head(w)) {
+		i = c->to = LIST_HEAD + strcspn(w->s + LIST_HEAD, ":/");
+	} else if (where_head(w)) {
 		i = c->to = where_head(w) + strcspn(w->s + where_head(w), ":/");
 	} else if (w->s[0] == '[') {
 		const char *close = strchr(w->s, ']');
@@ -365,6 +391,8 @@ static int place_parse(const struct line *l, const struct word *w, const struct 
 {
 	int r;
 
+	if (list_head(w))
+		return list_parse(l, w, c, out, name);
 	if (where_head(w))
 		return where_parse(l, w, c->to, out);
 	if (c->from == c->to)
@@ -382,18 +410,11 @@ static int place_parse(const struct line *l, const struct word *w, const struct 
 
 static int refuse_others(const struct line *l, const struct word *w)
 {
-	char head[16];
 	const char *url = strstr(w->s, "://");
-	size_t n = strcspn(w->s, ":");
 
 	if (url)
 		return word_fail(l, w, 0,
 			"a destination is no URL: write example.org:443/tcp");
-	if (!w->s[n] || n >= sizeof(head))
-		return 0;
-	word_copy(w, 0, n, head, sizeof(head));
-	if (word_in(head, LIST(later_words)) && !digit(w->s[n + 1]))
-		return word_fail(l, w, 0, "%s: comes with a later version", head);
 	return 0;
 }
 
@@ -414,7 +435,8 @@ int target_parse(const struct line *l, const struct word *w, struct what *out,
 		r = proto_parse(l, w, &c, &t);
 	if (r < 0)
 		return r;
-	if (t.kind == WHAT_HOST || t.kind == WHAT_DOMAIN || t.kind == WHAT_GLOB)
+	if (t.kind == WHAT_HOST || t.kind == WHAT_DOMAIN || t.kind == WHAT_GLOB ||
+		t.kind == WHAT_LIST)
 		t.name = name;
 	*out = t;
 	return 0;

@@ -175,7 +175,9 @@ static void bad(void **state)
 		{ "deny any country:NL:", 21, "a port after the colon" },
 		{ "deny any continent:XX", 20, "expected AF, AN, AS, EU" },
 		{ "deny any as:1:0", 15, "a port (1 to 65535)" },
-		{ "deny any list:trackers", 10, "list: comes with a later version" },
+		{ "deny any list:", 15, "a port after the colon" },
+		{ "deny any list:Trackers", 15, "a list's name" },
+		{ "deny any list:../x", 15, "a list's name" },
 		{ "deny any any once", 14, "once comes with a later version" },
 		{ "deny any any until-quit", 14, "until-quit comes with a later version" },
 		{ "deny any any until-restart", 14, "until-restart comes with a later" },
@@ -294,7 +296,7 @@ static void too_long(void **state)
 static void files(void **state)
 {
 	static const char text[] = "\xef\xbb\xbf# mine\n\nallow /usr/bin/curl any\r\n"
-				   "deny any .ads.example  # no\n  deny any list:x\n";
+				   "deny any .ads.example  # no\n  deny any list:X\n";
 	struct ruleset *rs;
 	struct rule_error err;
 	struct rule_info info;
@@ -304,7 +306,7 @@ static void files(void **state)
 	assert_int_equal(ruleset_add_text(rs, text, strlen(text), "/x.rules", 9, &err),
 		-EINVAL);
 	assert_int_equal(err.line, 5);
-	assert_int_equal(err.column, 12);
+	assert_int_equal(err.column, 17);
 	assert_int_equal(ruleset_count(rs), 0);
 	/* without its last line; and a file need not end in a newline */
 	assert_int_equal(ruleset_add_text(rs, text, (size_t)(strstr(text, "  # no") - text),
