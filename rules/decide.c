@@ -315,7 +315,8 @@ static bool undisputed(const struct query *q, uint32_t rank)
 		const struct rule *r = q->rs->rules[i];
 
 		if (r->action != VERDICT_ALLOW && (r->may & f->may) && !r->named &&
-			r->what.kind != WHAT_NET && overlap(&r->what, &f->what) &&
+			r->what.kind != WHAT_NET && r->what.kind != WHAT_LIST &&
+			overlap(&r->what, &f->what) &&
 			concerns(q, r, FLOW_OUT))
 			return false;
 	}

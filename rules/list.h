@@ -7,8 +7,8 @@
  * Shape: a fixed head, then buckets that each have a small bit filter, fingerprints in
  *        order, each one's source line, address ranges in order (listfile.h). The hash is a
  *        polynomial over the prime 2^61 - 1 at a secret point, another in each file, so
- *        two names agree with a chance below 2^-53 even if somebody picks them without
- *        having read the file; with 1,000,000 entries a name that is not listed is taken
+ *        two names agree with a chance of some 2^-52 at worst, even if somebody picks them
+ *        without having read the file; with 1,000,000 entries a name that is not listed is taken
  *        for a listed one with a chance of about 10^-12.
  * Ownership: a list owns its bytes and gives them back by release. Counted references;
  *        one thread.

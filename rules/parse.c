@@ -357,7 +357,8 @@ static int words_parse(const struct line *l, struct parsed *out)
 		return r;
 	if (!out->rule.dirs)
 		out->rule.dirs = DIR_OUT;
-	if (out->rule.dirs == DIR_IN && out->rule.what.name)
+	if (out->rule.dirs == DIR_IN && out->rule.what.name &&
+		out->rule.what.kind != WHAT_LIST)
 		return word_fail(l, &l->words[2], 0,
 			"what comes in has an address and no "
 			"name: write an address or a zone");

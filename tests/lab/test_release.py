@@ -80,7 +80,8 @@ def test_all_of_it_is_installed(installed):
     _, home = installed
     found = files(home)
     for name in ("usr/sbin/scupperd", "usr/bin/scupper", "etc/scupper/scupper.conf",
-                 "usr/lib/systemd/system/scupperd.service", "usr/share/man/man8/scupperd.8",
+                 "usr/lib/systemd/system/scupperd.service",
+                 "usr/lib/systemd/system/scupper-lists.timer", "usr/share/man/man8/scupperd.8",
                  "usr/share/man/man8/scupper.8", "usr/share/man/man5/scupper.conf.5",
                  "usr/share/man/man5/scupper-rules.5",
                  "usr/share/scupper/dashboard/index.html"):
