@@ -6,7 +6,7 @@
  *   ask given SERVER NAME                   sendto on a UDP socket that is descriptor 3
  *   ask flood SERVER NAME RATE SECONDS      numbered names below NAME, until SIGTERM at most
  * Asks for A once, never again. Prints "NAME RCODE [ADDRESS...]"; exits with the rcode, 100
- * where no answer came in 5 s, 101 where the network said no. */
+ * where no answer came in 15 s, 101 where the network said no. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NO_ANSWER = 100, NO_NETWORK = 101, WAIT_MS = 5000, HEAD = 12, ROOM = 4096 };
+enum { NO_ANSWER = 100, NO_NETWORK = 101, WAIT_MS = 15000, HEAD = 12, ROOM = 4096 };
 
 struct server {
 	struct sockaddr_storage at;

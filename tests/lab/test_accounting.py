@@ -58,7 +58,7 @@ server.serve_forever()
 UDP = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(60)
 s.connect((sys.argv[1], 7))
 for _ in range(int(sys.argv[2])):
     s.send(bytes(1000))

@@ -23,7 +23,7 @@ PYTHON = os.path.realpath("/usr/bin/python3")
 OWN_QUERY = """#!/usr/bin/python3
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
+s.settimeout(15)
 name = b"".join(bytes([len(x)]) + x.encode() for x in sys.argv[1].split("."))
 s.sendto(bytes.fromhex("0007010000010000000000") + b"\\0" + name + bytes.fromhex("0000010001"),
          ("127.0.0.53", 53))
