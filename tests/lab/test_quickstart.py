@@ -56,7 +56,7 @@ def gets(lab, url):
 
 def test_run_sets_up_and_runs(lab, top):
     done = lab.direct.run(top / "quickstart", "run", "--allow", ".shop.test", "--", "curl",
-                          "-4sSm30", "http://www.shop.test/", timeout=120)
+                          "-4sSm30", "http://www.shop.test/", timeout=600)
     assert done.ok and "hello" in done.out and "www.shop.test" in done.err, done
 
 

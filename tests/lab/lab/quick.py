@@ -90,8 +90,8 @@ class Quick:
 
     def wait_gone(self):
         """The daemon and all its processes, within the time they take to end."""
-        wait_for(lambda: not self.control.exists(), "the daemon to be gone", 20)
-        wait_for(lambda: processes(self.place, self.tree) == "", "its processes to be gone", 20)
+        wait_for(lambda: not self.control.exists(), "the daemon to be gone")
+        wait_for(lambda: processes(self.place, self.tree) == "", "its processes to be gone")
 
     def scupper(self, *words):
         done = self.place.run(self.tree / "quickstart", "scupper", "--json", *words)
