@@ -294,6 +294,11 @@ static int read_prefetch(struct reader *r, const char *value)
 	return read_yes(value, &r->c->prefetch);
 }
 
+static int read_cache_persist(struct reader *r, const char *value)
+{
+	return read_yes(value, &r->c->cache_persist);
+}
+
 static int read_gate_port(struct reader *r, const char *value)
 {
 	char *end;
@@ -443,6 +448,7 @@ static const struct key keys[] = {
 	{ "resolver", "cache-max-negative-ttl", false, read_max_negative_ttl, "1s to 1d" },
 	{ "resolver", "serve-stale", false, read_serve_stale, "0 to 7d" },
 	{ "resolver", "prefetch", false, read_prefetch, "yes or no" },
+	{ "resolver", "cache-persist", false, read_cache_persist, "yes or no" },
 	{ "resolver", "route", true, read_names, "" },
 	{ "resolver", "search", true, NULL, "" },
 	{ "resolver", "record", true, read_names, "" },
@@ -493,6 +499,7 @@ void conf_default(struct conf *out)
 		.cache_max_negative_ttl_s = 3600,
 		.serve_stale_s = 86400,
 		.prefetch = true,
+		.cache_persist = true,
 		.peek_ms = 300,
 		.peek_ports = { 80, 443, 8080, 8443 },
 		.npeek_ports = 4,

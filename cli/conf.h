@@ -54,7 +54,7 @@ struct conf {
 	uint64_t cache_size;
 	uint32_t cache_min_ttl_s, cache_max_ttl_s, cache_max_negative_ttl_s;
 	uint32_t serve_stale_s; /* 0: not */
-	bool prefetch;
+	bool prefetch, cache_persist;
 	char names[CONF_NAMES_MAX]; /* of records, routes and so on: lines for statics_parse() */
 	/* [gate] */
 	uint16_t gate_port;    /* 0: a free one below 1024 */

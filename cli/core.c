@@ -173,9 +173,16 @@ static int check_unbound(const struct held *h)
 	return 0;
 }
 
+static void on_cache_said(void *ctx, const char *what)
+{
+	(void)ctx;
+	log_warning("%s", what);
+}
+
 static int open_resolver(struct core *c)
 {
 	const struct held *h = c->held;
+	char file[PATH_MAX], owner[INSTANCE_NAME_MAX + CONF_PATH_MAX];
 	struct resolver_conf conf = {
 		.upstreams = c->upstreams,
 		.cache_bytes = h->conf->cache_size,
@@ -184,6 +191,9 @@ static int open_resolver(struct core *c)
 		.stale_s = h->conf->serve_stale_s,
 		.prefetch = h->conf->prefetch,
 		.names = h->conf->names,
+		.cache_file = h->conf->cache_persist ? file : NULL,
+		.cache_owner = owner,
+		.said = on_cache_said,
 		.mark = h->who ? instance_mark(&c->instance, ACTOR_SELF) : 0,
 		.dnssec = h->conf->dnssec,
 		.recursive = h->conf->recursive,
@@ -192,6 +202,8 @@ static int open_resolver(struct core *c)
 	};
 	int r;
 
+	snprintf(file, sizeof(file), "%s/cache", h->conf->state_dir);
+	snprintf(owner, sizeof(owner), "%s %s", h->conf->instance, h->conf->scope);
 	c->nupstreams = upstreams_find(h->conf, c->upstreams, &c->resolv_changed);
 	conf.nupstreams = c->nupstreams;
 	r = check_unbound(h);

@@ -120,6 +120,7 @@ static void configure(struct run *r)
 	c->closed = false;
 	c->scope_ends = true;
 	c->history_keep_s = 0; /* the report is all that stays */
+	c->cache_persist = false;
 	c->listen_none = true;
 	c->log = LOG_WARNING;
 }

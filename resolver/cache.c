@@ -259,7 +259,8 @@ size_t cache_kept(const struct cache *c, struct cache_kept *out, size_t max)
 	for (struct table_node *at = c->table.newest; at && n < max; at = at->older) {
 		struct entry *e = entry_of(at);
 
-		if (!is_data(e) || e->key.route)
+		if (!is_data(e) || e->key.route ||
+			strcmp(e->name, e->answer->read->qname) != 0)
 			continue;
 		out[n++] = (struct cache_kept){ answer_hold(e->answer), e->stored_ms,
 			e->key.dnssec_ok, e->key.checking_disabled };

@@ -19,6 +19,7 @@
 #include "resolver/answer.h"
 #include "resolver/cache.h"
 #include "resolver/flush.h"
+#include "resolver/persist.h"
 #include "resolver/upstream.h"
 #include "resolver/validator.h"
 #include "resolver/ways.h"
@@ -66,9 +67,11 @@ struct resolver {
 	struct table pending;
 	struct upstreams *upstreams;
 	struct validator *validator; /* NULL: nobody proves, nobody walks from the root */
-	bool trust_ad;
+	bool trust_ad, recursive;
 	struct ways *ways;
 	struct flushes *flushes;
+	struct persist *persist;   /* NULL: nothing is kept */
+	uint64_t salt, owner;      /* whose answers these are: see owner_of() */
 	struct list stale;         /* pendings, by the time their askings wait no longer */
 	uv_timer_t *stale_timer;
 	struct ttl_limits ttl;
@@ -528,6 +531,58 @@ static int open_validator(struct resolver *r, struct uv_loop_s *loop,
 	return validator_open(loop, &v, &r->validator);
 }
 
+static uint64_t hash_on(uint64_t seed, const void *bytes, size_t len)
+{
+	const struct table t = { .seed = seed };
+
+	return table_hash(&t, bytes, len);
+}
+
+/* what was said by one list of servers, and believed in one way, is not what another says */
+static uint64_t owner_of(const struct resolver *r, const struct upstream *u, size_t n)
+{
+	uint64_t h = r->salt;
+
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t how[] = { u[i].kind, (uint8_t)(u[i].port >> 8),
+			(uint8_t)u[i].port, u[i].addr.family };
+
+		h = hash_on(h, how, sizeof(how));
+		h = hash_on(h, u[i].addr.b, sizeof(u[i].addr.b));
+		h = hash_on(h, u[i].name, strnlen(u[i].name, sizeof(u[i].name)));
+		h = hash_on(h, u[i].path, strnlen(u[i].path, sizeof(u[i].path)));
+	}
+	return h;
+}
+
+static uint64_t salt_of(const struct resolver_conf *conf)
+{
+	const uint8_t how[] = { (uint8_t)conf->dnssec, conf->recursive };
+	const char *whose = conf->cache_owner ? conf->cache_owner : "";
+
+	const char *names = conf->names ? conf->names : "";
+	uint64_t h = hash_on(1, how, sizeof(how));
+
+	h = hash_on(h, whose, strlen(whose));
+	return hash_on(h, names, strlen(names));
+}
+
+/* without a server there is nobody the file could be of */
+static uint64_t file_owner(const struct resolver *r, size_t n)
+{
+	return n || r->recursive ? r->owner : 0;
+}
+
+static int open_persist(struct resolver *r, struct uv_loop_s *loop,
+	const struct resolver_conf *conf)
+{
+	const struct persist_conf p = { .path = conf->cache_file, .ttl = r->ttl,
+		.owner = file_owner(r, conf->nupstreams), .said = conf->said,
+		.ctx = conf->ctx };
+
+	return conf->cache_file ? persist_open(loop, &r->cache, &p, &r->persist) : 0;
+}
+
 static int stale_timer_open(struct resolver *r, struct uv_loop_s *loop)
 {
 	r->stale_timer = malloc(sizeof(*r->stale_timer));
@@ -554,6 +609,9 @@ int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 	r->ttl = conf->ttl.max ? conf->ttl : (struct ttl_limits){ .max = CACHE_TTL_MAX_S,
 		.negative_max = CACHE_NEGATIVE_MAX_S };
 	r->prefetch = conf->prefetch;
+	r->recursive = conf->recursive;
+	r->salt = salt_of(conf);
+	r->owner = owner_of(r, conf->upstreams, conf->nupstreams);
 	e = cache_init(&r->cache, conf->cache_bytes, conf->stale_s);
 	if (e == 0)
 		e = table_init(&r->pending, PENDING_MAX);
@@ -568,6 +626,8 @@ int resolver_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 	r->trust_ad = conf->dnssec == DNSSEC_TRUST_AD;
 	if (e == 0)
 		e = open_validator(r, loop, conf);
+	if (e == 0)
+		e = open_persist(r, loop, conf);
 	if (e == 0)
 		*out = r;
 	else
@@ -587,6 +647,7 @@ void resolver_close(struct resolver *r)
 			-ECANCELED, NULL);
 	table_done(&r->pending);
 	flushes_close(r->flushes);
+	persist_close(r->persist);
 	if (r->stale_timer)
 		uv_close((uv_handle_t *)r->stale_timer, on_timer_closed);
 	cache_done(&r->cache);
@@ -596,10 +657,16 @@ void resolver_close(struct resolver *r)
 
 void resolver_upstreams_set(struct resolver *r, const struct upstream *u, size_t n)
 {
+	uint64_t owner = owner_of(r, u, n);
+
 	ways_usual(r->ways, u, n, false);
 	upstreams_set(r->upstreams, u, n);
+	if (owner == r->owner || r->recursive)
+		return;
+	r->owner = owner;
 	r->generation++;
 	flush_all(r->flushes);
+	persist_owner(r->persist, file_owner(r, n));
 }
 
 int resolver_flush(struct resolver *r, const char *name, bool below,
@@ -607,8 +674,11 @@ int resolver_flush(struct resolver *r, const char *name, bool below,
 {
 	int e = flush_ask(r->flushes, name, below, done, ctx);
 
-	r->generation += e == 0; /* nor what is on its way */
-	return e;
+	if (e < 0)
+		return e;
+	r->generation++; /* nor what is on its way */
+	persist_flushed(r->persist);
+	return 0;
 }
 
 void resolver_stats(const struct resolver *r, struct resolver_stats *out)

@@ -48,6 +48,11 @@ struct resolver_conf {
 	const char *root_hints; /* NULL: those libunbound knows */
 	struct ttl_limits ttl; /* max 0: the defaults below */
 	uint32_t stale_s;     /* how long past its end an answer may be given, 0: not at all */
+	const char *cache_file; /* NULL: nothing is kept for the next process */
+	const char *cache_owner; /* a text: another's file is not read; may be NULL */
+	/* sentences for the log, of that file; may be NULL */
+	void (*said)(void *ctx, const char *what);
+	void *ctx;
 	bool prefetch;        /* ask anew for what is asked often, before its end */
 };
 

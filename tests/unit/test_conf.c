@@ -17,7 +17,7 @@ static void good(void **state)
 		"when-down=open\nlog=debug\n[resolver]\nlisten=127.0.0.5:5300\n"
 		"listen=[::1]\nupstream = 9.9.9.9 \nrefusal=zero\ncache-size=1MB\n"
 		"cache-min-ttl=1m\ncache-max-ttl=2h\ncache-max-negative-ttl=30s\n"
-		"serve-stale=0\nprefetch=no\n";
+		"serve-stale=0\nprefetch=no\ncache-persist=no\n";
 	struct conf c;
 	struct conf_error err;
 
@@ -43,6 +43,7 @@ static void good(void **state)
 	assert_int_equal(c.cache_max_negative_ttl_s, 30);
 	assert_int_equal(c.serve_stale_s, 0);
 	assert_false(c.prefetch);
+	assert_false(c.cache_persist);
 }
 
 static void names(void **state)
