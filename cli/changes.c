@@ -97,3 +97,24 @@ void core_filter(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_
 	else
 		gate_after(c->gate, change_holds, container_of(ch, struct change, book));
 }
+
+static void flush_holds(void *ctx)
+{
+	struct change *ch = ctx;
+
+	change_holds(ch, 0);
+}
+
+void core_cache_flush(void *ctx, const char *name, bool below, uint32_t seq)
+{
+	struct core *c = ctx;
+	struct book_change *ch = change_new(c, seq);
+	int r;
+
+	if (!ch)
+		return;
+	r = resolver_flush(c->resolver, name, below, flush_holds,
+		container_of(ch, struct change, book));
+	if (r < 0)
+		change_done(ch, r, 0, "too many at once: it is being emptied already");
+}

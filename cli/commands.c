@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * How it is, and what is told it: status, rules, pausing, explaining. */
 #include "base/clock.h"
+#include "base/host.h"
 #include "base/text.h"
 #include "cli/call.h"
 #include "cli/show.h"
@@ -115,6 +116,35 @@ int command_resume(struct command_line *c)
 int command_block(struct command_line *c)
 {
 	return set_filter(c, json_pack("{s:b}", "block", true));
+}
+
+/* the cache */
+
+static void show_flushed(const json_t *o)
+{
+	const char *name = show_text(o, "name");
+
+	if (!name || !*name)
+		printf("the cache is empty\n");
+	else
+		printf("%s%s is forgotten\n", name,
+			json_is_true(json_object_get(o, "below")) ? " and everything below it" : "");
+}
+
+int command_cache_flush(struct command_line *c)
+{
+	const char *name = c->nargs ? c->args[0] : NULL;
+	json_t *body = json_object();
+	char host[HOST_MAX];
+
+	if (name && (!*name || host_parse(name + (*name == '.'), host) < 0)) {
+		json_decref(body);
+		return command_fail(USAGE, "cache flush takes a name, or .name for everything "
+			"below it too");
+	}
+	if (name)
+		json_object_set_new(body, "name", json_string(name));
+	return call_show(c, "POST", "/api/v1/cache/flush", body, show_flushed);
 }
 
 /* explaining */

@@ -42,6 +42,7 @@ int command_top(struct command_line *c);
 int command_open(struct command_line *c);
 int command_block(struct command_line *c);
 int command_rule_rm(struct command_line *c);
+int command_cache_flush(struct command_line *c);
 int command_explain(struct command_line *c);
 
 #endif

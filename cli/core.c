@@ -426,7 +426,7 @@ static int open_link(struct core *c)
 {
 	struct serve_calls calls = { .ctx = c, .status = core_status, .rules = on_get_rules,
 		.rule_add = core_rule_add, .rule_remove = core_rule_remove,
-		.rule_change = core_rule_change, .filter = core_filter, .where = on_where,
+		.rule_change = core_rule_change, .filter = core_filter, .cache_flush = core_cache_flush, .where = on_where,
 		.parents = c->held->who ? on_parents : NULL };
 	int r;
 

@@ -61,6 +61,7 @@ struct core {
 void core_rule_add(void *ctx, const char *text, int64_t created_s, uint32_t seq);
 void core_rule_remove(void *ctx, uint32_t id, uint32_t seq);
 void core_rule_change(void *ctx, uint32_t id, const char *text, uint32_t seq);
+void core_cache_flush(void *ctx, const char *name, bool below, uint32_t seq);
 void core_filter(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);
 /* coretable.c: the table, with elements that it is to begin with; -errno, said */
 int core_open_table(struct core *c, const struct nft_element *prefill, size_t n);

@@ -50,6 +50,8 @@ static const struct command commands[] = {
 	{ "resume", "resume", "the rules count again", command_resume, 0, 0, 0 },
 	{ "block", "block", "nothing goes out or in, until resume", command_block, 0, 0,
 		0 },
+	{ "cache flush", "cache flush [NAME]", "forget answers: of NAME, of .NAME and all below, "
+		"or all", command_cache_flush, 0, 1, 0 },
 	{ "open", "open [--no-browser]", "sign in to the dashboard: a link, good once, for a "
 		"minute", command_open, 0, 0, KNOWS_OPEN },
 	{ "explain", "explain WHO WHAT [in]", "what would be decided, and why",

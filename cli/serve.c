@@ -402,6 +402,13 @@ static void take(struct serve *s, const struct link_any *m)
 		s->calls.filter(s->calls.ctx, (enum link_filter_mode)m->u.filter.mode,
 			m->u.filter.until_s, seq);
 		break;
+	case LINK_CACHE_FLUSH:
+		log_notice("user %u empties the cache of \"%s\"%s", m->u.cache_flush.uid,
+			m->u.cache_flush.name,
+			m->u.cache_flush.below ? " and everything below it" : "");
+		s->calls.cache_flush(s->calls.ctx, m->u.cache_flush.name,
+			m->u.cache_flush.below, seq);
+		break;
 	case LINK_WATCHERS:
 		s->watchers = m->u.watchers.n;
 		break;

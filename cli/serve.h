@@ -20,6 +20,7 @@ struct serve_calls {
 	void (*rule_add)(void *ctx, const char *text, int64_t created_s, uint32_t seq);
 	void (*rule_remove)(void *ctx, uint32_t id, uint32_t seq);
 	void (*rule_change)(void *ctx, uint32_t id, const char *text, uint32_t seq);
+	void (*cache_flush)(void *ctx, const char *name, bool below, uint32_t seq);
 	void (*filter)(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_t seq);
 	/* adds a line for each parent of a process, the nearest first; may be NULL */
 	void (*parents)(void *ctx, const struct process *process, struct text *out);

@@ -136,6 +136,15 @@ static void show_counters(const json_t *c)
 		(long long)show_number(c, "cached"), (long long)show_number(c, "shared"),
 		(long long)show_number(c, "unknown"), (long long)show_number(c, "outside"));
 	show_label("queries", line);
+	snprintf(line, sizeof(line), "%lld answers, %.1f of %.1f MB; %lld given past their end, "
+		"%lld asked anew before it, %lld failures not tried again",
+		(long long)show_number(c, "cache_entries"),
+		(double)show_number(c, "cache_bytes") / 1e6,
+		(double)show_number(c, "cache_bytes_max") / 1e6,
+		(long long)show_number(c, "cache_stale"),
+		(long long)show_number(c, "cache_prefetched"),
+		(long long)show_number(c, "cache_failures"));
+	show_label("cache", line);
 	snprintf(line, sizeof(line), "%lld seen, %lld refused",
 		(long long)show_number(c, "flows"), (long long)show_number(c, "refused"));
 	show_label("flows", line);

@@ -26,6 +26,13 @@ static void status_counters(struct core *c, struct link_status *out)
 	out->denied = g.denied;
 	out->cached = g.cached;
 	out->shared = r.shared;
+	out->cache_misses = r.misses;
+	out->cache_stale = r.stale;
+	out->cache_prefetched = r.prefetched;
+	out->cache_failures = r.failures;
+	out->cache_entries = r.entries;
+	out->cache_bytes = r.bytes;
+	out->cache_bytes_max = r.bytes_max;
 	out->kernel_failed = g.kernel_failed;
 	out->unknown = g.unknown;
 	out->outside = g.outside;

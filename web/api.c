@@ -47,6 +47,7 @@ const struct route api_routes[] = {
 	{ "POST", "/api/v1/undo/", api_undo, ROUTE_ADMINS, { NULL } },
 	{ "GET", "/api/v1/filter", api_filter, ROUTE_READS, { NULL } },
 	{ "PUT", "/api/v1/filter", api_filter_set, ROUTE_ADMINS, { NULL } },
+	{ "POST", "/api/v1/cache/flush", api_cache_flush, ROUTE_ADMINS, { NULL } },
 	{ "GET", "/api/v1/explain", api_explain, ROUTE_READS, { "who", "what", NULL } },
 	{ "POST", "/api/v1/explain", api_explain_body, ROUTE_TAKES, { NULL } },
 	{ "POST", "/api/v1/session-tokens", api_token_add, ROUTE_TAKES, { NULL } },

@@ -69,6 +69,7 @@ void api_rule_remove(struct api *a, struct request *rq);
 void api_rule_change(struct api *a, struct request *rq);
 void api_undo(struct api *a, struct request *rq);
 void api_filter(struct api *a, struct request *rq);
+void api_cache_flush(struct api *a, struct request *rq);
 void api_filter_set(struct api *a, struct request *rq);
 void api_explain(struct api *a, struct request *rq);
 void api_explain_body(struct api *a, struct request *rq);

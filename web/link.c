@@ -27,6 +27,8 @@ size_t link_size(uint16_t type)
 		return BODY(filter);
 	case LINK_WATCHERS:
 		return BODY(watchers);
+	case LINK_CACHE_FLUSH:
+		return BODY(cache_flush);
 	case LINK_BYTES:
 		return BODY(bytes);
 	case LINK_HISTORY:
@@ -136,6 +138,8 @@ static bool body_good(const struct link_any *m)
 		return ENDS(m->u.rule_change.text);
 	case LINK_FILTER:
 		return m->u.filter.mode <= FILTER_BLOCK;
+	case LINK_CACHE_FLUSH:
+		return m->u.cache_flush.below <= 1 && ENDS(m->u.cache_flush.name);
 	case LINK_WATCHERS:
 	case LINK_HISTORY:
 		return true;

@@ -25,6 +25,7 @@ enum link_type {
 	LINK_RULE_CHANGE, /* struct link_rule_change: another text for an own rule */
 	LINK_FILTER,      /* struct link_filter: pause, resume, block */
 	LINK_WATCHERS,    /* struct link_watchers: how many listen to live traffic now */
+	LINK_CACHE_FLUSH, /* struct link_cache_flush: forget answers */
 	/* core to web */
 	LINK_STATUS,      /* struct link_status */
 	LINK_RULE,        /* struct link_rule */
@@ -82,6 +83,13 @@ struct link_filter {
 
 struct link_watchers {
 	uint32_t n;
+};
+
+struct link_cache_flush {
+	uint32_t uid;
+	uint8_t below;   /* and everything under it */
+	uint8_t pad[3];
+	char name[256];  /* normalised; "" with below: all */
 };
 
 enum { LINK_BYTES_MAX = 100 };
@@ -170,6 +178,9 @@ struct link_status {
 	/* counters */
 	uint64_t queries, denied, cached, shared, kernel_failed, unknown, outside, flows,
 		refused, frames_refused, execs, ring_lost, events_lost, core_restarts, rss_kb;
+	/* the answers kept; bytes_max is what they may take */
+	uint64_t cache_misses, cache_stale, cache_prefetched, cache_failures, cache_entries,
+		cache_bytes, cache_bytes_max;
 	char rule_errors[1024];  /* of rule files: file:line:column: what */
 	uint8_t filter;          /* enum link_filter_mode */
 	uint8_t accounting;      /* bytes are counted */
@@ -189,6 +200,7 @@ struct link_any {
 		struct link_rule_change rule_change;
 		struct link_filter filter;
 		struct link_watchers watchers;
+		struct link_cache_flush cache_flush;
 		struct link_bytes bytes;
 		struct link_history history;
 		struct link_changed changed;

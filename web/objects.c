@@ -420,6 +420,11 @@ static json_t *counters_of(const struct link_status *s)
 		{ "frames_refused", s->frames_refused },
 		{ "ring_lost", s->ring_lost }, { "events_lost", s->events_lost },
 		{ "core_restarts", s->core_restarts }, { "rss_kb", s->rss_kb },
+		{ "cache_misses", s->cache_misses }, { "cache_stale", s->cache_stale },
+		{ "cache_prefetched", s->cache_prefetched },
+		{ "cache_failures", s->cache_failures },
+		{ "cache_entries", s->cache_entries }, { "cache_bytes", s->cache_bytes },
+		{ "cache_bytes_max", s->cache_bytes_max },
 	};
 	json_t *o = json_object();
 

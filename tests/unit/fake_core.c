@@ -163,6 +163,9 @@ static void answer(struct fake_core *c, const struct link_any *m, size_t len)
 		changed(c, false, true);
 		done(c, m->head.seq, 0, 0, "");
 		return;
+	case LINK_CACHE_FLUSH:
+		done(c, m->head.seq, 0, 0, "");
+		return;
 	case LINK_EXPLAIN:
 		explain(c, m->head.seq, &m->u.explain);
 		return;

@@ -37,6 +37,7 @@ static const struct {
 	{ "rule change", LINK_RULE_CHANGE, FROM_WEB },
 	{ "filter", LINK_FILTER, FROM_WEB },
 	{ "watchers", LINK_WATCHERS, FROM_WEB },
+	{ "cache flush", LINK_CACHE_FLUSH, FROM_WEB },
 };
 
 static int check(const struct link_any *m, size_t len, bool from_core)

@@ -412,6 +412,30 @@ static void explanations(void **state)
 	answer_done(&a);
 }
 
+static void a_flush_is_of_a_name_or_all(void **state)
+{
+	static const struct {
+		const char *body, *name;
+		bool below;
+	} cases[] = {
+		{ "{\"name\":\"A.Test.\"}", "a.test", false },
+		{ "{\"name\":\".test\"}", "test", true },
+		{ "{\"name\":\".\"}", "", true },
+		{ "{}", "", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct answer a = call("POST", "/api/v1/cache/flush", cases[i].body);
+
+		assert_int_equal(a.status, 200);
+		assert_string_equal(str(a.json, "name"), cases[i].name);
+		assert_int_equal(json_is_true(json_object_get(a.json, "below")),
+			cases[i].below);
+		answer_done(&a);
+	}
+}
+
 static void every_route_is_described(void **state)
 {
 	json_t *j = get("/api/v1/openapi.json"), *paths = json_object_get(j, "paths");
@@ -544,6 +568,10 @@ static void what_is_refused(void **state)
 		{ "GET", "/api/v1/explain?who=a", NULL, 400 },
 		{ "GET", "/api/v1/explain?who=nobody&what=a.test", NULL, 422 },
 		{ "POST", "/api/v1/explain", "{\"who\":\"a\"}", 400 },
+		{ "POST", "/api/v1/cache/flush", "[]", 400 },
+		{ "POST", "/api/v1/cache/flush", "{\"name\":\"\"}", 400 },
+		{ "POST", "/api/v1/cache/flush", "{\"name\":\"a..b\"}", 400 },
+		{ "POST", "/api/v1/cache/flush", "{\"name\":\"a.b\",\"x\":1}", 400 },
 		{ "PUT", "/api/v1/filter", "{}", 400 },
 		{ "PUT", "/api/v1/filter", "{\"enabled\":true,\"block\":true}", 400 },
 		{ "PUT", "/api/v1/filter", "{\"enabled\":false,\"until\":\"soon\"}", 400 },
@@ -1471,6 +1499,7 @@ int main(void)
 		cmocka_unit_test(changes_are_undone),
 		cmocka_unit_test(filter),
 		cmocka_unit_test(explanations),
+		cmocka_unit_test(a_flush_is_of_a_name_or_all),
 		cmocka_unit_test(every_route_is_described),
 		cmocka_unit_test(objects_are_as_described),
 		cmocka_unit_test(what_is_refused),
