@@ -559,7 +559,6 @@ static uint64_t salt_of(const struct resolver_conf *conf)
 {
 	const uint8_t how[] = { (uint8_t)conf->dnssec, conf->recursive };
 	const char *whose = conf->cache_owner ? conf->cache_owner : "";
-
 	const char *names = conf->names ? conf->names : "";
 	uint64_t h = hash_on(1, how, sizeof(how));
 
