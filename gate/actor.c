@@ -24,20 +24,27 @@ struct actor_state *actor_of(struct gate *g, const struct program *p)
 	return a;
 }
 
-static void tell_map(struct batch *b, enum nft_set set, uint32_t actor, uint8_t *told,
+/* to whom, and of whom */
+struct telling {
+	struct batch *b;
+	uint32_t actor;
+	bool unsure;
+};
+
+static void tell_map(const struct telling *t, enum nft_set set, uint8_t *told,
 	enum verdict want)
 {
-	struct nft_element el = { .set = set, .actor = actor };
+	struct nft_element el = { .set = set, .actor = t->actor };
 
 	if (want != VERDICT_ALLOW && want != VERDICT_DENY)
 		want = VERDICT_NONE;
-	if (*told == want)
+	if (*told == want && !t->unsure)
 		return;
 	el.accept = want == VERDICT_ALLOW;
 	if (want == VERDICT_NONE)
-		batch_take(b, &el);
+		batch_take(t->b, &el);
 	else
-		batch_put(b, &el);
+		batch_put(t->b, &el);
 	*told = (uint8_t)want;
 }
 
@@ -54,7 +61,7 @@ static void tell_factory(struct gate *g, struct batch *b, struct actor_state *a,
 		struct nft_element el = { .set = NFT_FACTORY, .actor = p->actor,
 			.factory = c };
 
-		if ((want >> c & 1) == (a->factory >> c & 1))
+		if ((want >> c & 1) == (a->factory >> c & 1) && !a->unsure)
 			continue;
 		if (want >> c & 1)
 			batch_put(b, &el);
@@ -65,16 +72,16 @@ static void tell_factory(struct gate *g, struct batch *b, struct actor_state *a,
 }
 
 /* What is allowed whole need not meet the proxy, but where a name could still be denied. */
-static void tell_peek(struct batch *b, uint32_t actor, bool *told, bool want)
+static void tell_peek(const struct telling *t, bool *told, bool want)
 {
-	struct nft_element el = { .set = NFT_PEEK, .actor = actor };
+	struct nft_element el = { .set = NFT_PEEK, .actor = t->actor };
 
-	if (want == *told)
+	if (want == *told && !t->unsure)
 		return;
 	if (want)
-		batch_put(b, &el);
+		batch_put(t->b, &el);
 	else
-		batch_take(b, &el);
+		batch_take(t->b, &el);
 	*told = want;
 }
 
@@ -93,17 +100,20 @@ static void whole_tell(struct gate *g, uint32_t actor, enum verdict whole, uint8
 void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 {
 	struct actor_state *a = actor_of(g, p);
+	const struct telling t = { b, p->actor, a->unsure };
 	unsigned before = batch_count(b);
 	bool watch = g->mode == GATE_WATCH; /* the table holds nothing that could refuse */
 
-	tell_map(b, NFT_ACTOR, p->actor, &a->out,
+	tell_map(&t, NFT_ACTOR, &a->out,
 		watch ? VERDICT_NONE : a->whole.out.verdict);
-	tell_peek(b, p->actor, &a->peek,
+	tell_peek(&t, &a->peek,
 		!watch && a->whole.out.verdict == VERDICT_ALLOW && a->whole.narrows);
-	tell_map(b, NFT_LOCAL_NO, p->actor, &a->local,
+	tell_map(&t, NFT_LOCAL_NO, &a->local,
 		!watch && a->whole.local.verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_NONE);
 	tell_factory(g, b, a, p);
-	tell_map(b, NFT_INBOUND, p->actor, &a->in, inbound_tell(g, p, a, a->factory, b));
+	tell_map(&t, NFT_INBOUND, &a->in,
+		inbound_tell(g, p, a, a->factory, b));
+	a->unsure = false;
 	whole_tell(g, p->actor, a->whole.out.verdict, a->factory);
 	if (batch_count(b) > before)
 		a->told = g->sent + 1; /* b is the next to be sent */
@@ -114,19 +124,24 @@ void actor_tell(struct gate *g, const struct program *p, struct batch *b)
 void everybody_tell(struct gate *g, struct batch *b)
 {
 	struct actor_state *all = &g->actors[ACTOR_SELF];
+	const struct telling t = { b, ACTOR_SELF, all->unsure };
 	bool narrows, lets = g->mode != GATE_WATCH &&
 		ruleset_lets_all(g->rules, clock_unix_ms() / 1000, &narrows);
 
 	whole_tell(g, ACTOR_SELF, lets ? VERDICT_ALLOW : VERDICT_NONE, 0);
-	tell_map(b, NFT_ACTOR, ACTOR_SELF, &all->out, lets ? VERDICT_ALLOW : VERDICT_NONE);
-	tell_peek(b, ACTOR_SELF, &all->peek, lets && narrows);
+	tell_map(&t, NFT_ACTOR, &all->out, lets ? VERDICT_ALLOW : VERDICT_NONE);
+	tell_peek(&t, &all->peek, lets && narrows);
 	lets = g->mode != GATE_WATCH &&
 		ruleset_lets_all_in(g->rules, clock_unix_ms() / 1000);
-	tell_map(b, NFT_INBOUND, ACTOR_SELF, &all->in, lets ? VERDICT_ALLOW : VERDICT_NONE);
+	tell_map(&t, NFT_INBOUND, &all->in, lets ? VERDICT_ALLOW : VERDICT_NONE);
+	all->unsure = false;
 }
 
+/* What the refused batch was to take away still stands: until told again nothing is relied
+ * on, and then even what is to be nothing is taken. */
 void actor_untold(struct actor_state *a)
 {
+	a->unsure = true;
 	a->out = a->in = a->local = VERDICT_NONE;
 	a->peek = false;
 	a->factory = 0;
@@ -187,7 +202,7 @@ static void idle_gone(void *ctx, int r)
 	if (r >= 0 && (grant_of(i->g->book, i->actor) ||
 			      grant_of(i->g->refusals, i->actor) ||
 			      grant_of(i->g->peers, i->actor) || a->out || a->in || a->local ||
-			      a->peek || a->factory || a->nports)) {
+			      a->unsure || a->peek || a->factory || a->nports)) {
 		idle_take(i);
 		return;
 	}
@@ -219,22 +234,23 @@ void gate_actor_idle(void *gate, const struct program *p)
 static void idle_take(struct idle *i)
 {
 	struct actor_state *a = &i->g->actors[i->actor & ACTOR_MASK];
+	struct telling t = { .actor = i->actor, .unsure = a->unsure };
 	struct grant_book *const books[] = { i->g->book, i->g->refusals, i->g->peers };
 
-	i->b = batch_new(i->g);
+	t.b = i->b = batch_new(i->g);
 	for (size_t n = 0; n < ARRAY_LEN(books); n++) {
 		i->from = books[n];
 		grant_each_of(i->from, i->actor, drop_grant, i);
 	}
-	tell_map(i->b, NFT_ACTOR, i->actor, &a->out, VERDICT_NONE);
-	tell_map(i->b, NFT_INBOUND, i->actor, &a->in, VERDICT_NONE);
-	tell_map(i->b, NFT_LOCAL_NO, i->actor, &a->local, VERDICT_NONE);
-	tell_peek(i->b, i->actor, &a->peek, false);
+	tell_map(&t, NFT_ACTOR, &a->out, VERDICT_NONE);
+	tell_map(&t, NFT_INBOUND, &a->in, VERDICT_NONE);
+	tell_map(&t, NFT_LOCAL_NO, &a->local, VERDICT_NONE);
+	tell_peek(&t, &a->peek, false);
 	for (uint8_t c = NFT_FACTORY_DHCP; c <= NFT_FACTORY_ND; c++) {
 		struct nft_element el = { .set = NFT_FACTORY, .actor = i->actor,
 			.factory = c };
 
-		if (a->factory >> c & 1)
+		if (a->unsure || a->factory >> c & 1)
 			batch_take(i->b, &el);
 	}
 	inbound_forget(i->b, i->actor, a);

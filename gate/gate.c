@@ -525,8 +525,10 @@ void gate_close(struct gate *g)
 	sink_free(g->sink);
 	grant_book_free(g->peers);
 	ruleset_free(g->rules);
-	for (uint32_t n = 0; g->actors && n <= ACTOR_MASK; n++)
+	for (uint32_t n = 0; g->actors && n <= ACTOR_MASK; n++) {
 		free(g->actors[n].ports);
+		free(g->actors[n].was);
+	}
 	free(g->actors);
 	free(g);
 }

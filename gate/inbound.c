@@ -122,6 +122,19 @@ void inbound_element(uint32_t actor, const struct in_port *e, struct nft_element
 	};
 }
 
+static void take_ports(struct batch *b, uint32_t actor, const struct in_port *at, unsigned n,
+	const struct in_ports *w)
+{
+	struct nft_element el;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (among(&at[i], w->at, w->n))
+			continue;
+		inbound_element(actor, &at[i], &el);
+		batch_take(b, &el);
+	}
+}
+
 /* what is not wanted any more goes first: the same port may come back with another verdict */
 static void tell_ports(struct batch *b, uint32_t actor, struct actor_state *a,
 	const struct in_ports *w)
@@ -135,19 +148,22 @@ static void tell_ports(struct batch *b, uint32_t actor, struct actor_state *a,
 			return; /* stays as it was told, until the next review */
 		memcpy(now, w->at, w->n * sizeof(*now));
 	}
-	for (unsigned i = 0; i < a->nports; i++) {
-		if (among(&a->ports[i], w->at, w->n))
-			continue;
-		inbound_element(actor, &a->ports[i], &el);
-		batch_take(b, &el);
-	}
+	take_ports(b, actor, a->ports, a->nports, w);
+	if (a->ports_unsure)
+		take_ports(b, actor, a->was, a->nwas, w);
 	for (unsigned i = 0; i < w->n; i++) {
 		if (!a->ports_unsure && among(&w->at[i], a->ports, a->nports))
 			continue;
 		inbound_element(actor, &w->at[i], &el);
 		batch_put(b, &el);
 	}
-	free(a->ports);
+	if (a->ports_unsure) {
+		free(a->ports);
+	} else {
+		free(a->was);
+		a->was = a->ports;
+		a->nwas = a->nports;
+	}
 	a->ports = now;
 	a->nports = (uint16_t)w->n;
 	a->ports_unsure = false;
@@ -169,6 +185,9 @@ void inbound_forget(struct batch *b, uint32_t actor, struct actor_state *a)
 	static const struct in_ports nothing;
 
 	tell_ports(b, actor, a, &nothing);
+	free(a->was);
+	a->was = NULL;
+	a->nwas = 0;
 }
 
 void inbound_told(struct actor_state *a, const struct nft_element *el)

@@ -52,10 +52,12 @@ struct actor_state {
 	struct whole whole;
 	uint64_t generation;      /* of the rules that whole was computed from */
 	uint8_t out, in, local;   /* what the kernel was told: enum verdict, NONE nothing */
+	bool unsure;              /* of these, peek and factory: anything may stand there */
 	bool peek;                /* likewise: NFT_PEEK */
 	uint8_t factory;          /* bit per enum nft_factory */
 	struct in_port *ports;    /* owned: what the kernel was told besides `in` */
-	uint16_t nports;
+	struct in_port *was;      /* owned: what it surely was told before */
+	uint16_t nports, nwas;
 	bool ports_unsure;        /* of ports: perhaps it was not */
 	struct held held;         /* its latest */
 	uint64_t told;            /* the batch that told it last */
