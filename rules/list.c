@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * list.c - a compiled list, checked once and then asked.
  * A lookup hashes the name once, from its last label to its first; each label's end is a
- * suffix. Most suffixes of most names stop at one word of the filter. */
+ * suffix. All buckets are fetched while the rest is hashed, so that they are waited for
+ * once; most suffixes of most names stop at one word of their filter. */
 #include "rules/listfile.h"
 #include "base/macros.h"
 
@@ -190,6 +191,7 @@ static unsigned says(const struct list *l, uint64_t print, size_t *at)
 
 	if ((b->filter & mask) != mask)
 		return 0;
+	__builtin_prefetch(&l->entries[b->to]);
 	for (size_t i = b->from; i < b->to; i++) {
 		if (((l->entries[i] ^ print) & ~(uint64_t)LIST_SAYS) == 0) {
 			*at = i;
@@ -224,26 +226,46 @@ static void walk_suffix(const struct list *l, struct walk *w, const char *suffix
 	}
 }
 
-bool list_find_name(const struct list *l, const char *name, struct list_entry *out)
+struct suffix {
+	uint64_t print;
+	size_t from;
+};
+
+/* every suffix, the shortest first; how many */
+static size_t suffixes(const struct list *l, const char *name, size_t len,
+	struct suffix out[static HOST_MAX])
 {
 	char copy[HOST_MAX + LISTFILE_SLACK];
-	size_t n = strlen(name), end = n, from;
-	struct walk w = { 0 };
+	size_t n = 0, end = len, from;
 	uint64_t h = 0;
 
-	if (n == 0 || n >= HOST_MAX || l->head->info.names == 0)
-		return false;
-	memcpy(copy, name, n);
-	memset(copy + n, 0, LISTFILE_SLACK);
+	memcpy(copy, name, len);
+	memset(copy + len, 0, LISTFILE_SLACK);
 	for (;;) {
 		for (from = end; from > 0 && copy[from - 1] != '.'; from--)
 			;
 		h = listfile_label(h, l->head->point, copy + from, end - from);
-		walk_suffix(l, &w, name + from, listfile_spread(h), from == 0);
+		out[n] = (struct suffix){ listfile_spread(h), from };
+		__builtin_prefetch(
+			&l->buckets[listfile_top(out[n].print, l->head->bucket_bits)]);
+		n++;
 		if (from == 0)
-			break;
+			return n;
 		end = from - 1;
 	}
+}
+
+bool list_find_name(const struct list *l, const char *name, struct list_entry *out)
+{
+	struct suffix all[HOST_MAX];
+	size_t len = strlen(name), n;
+	struct walk w = { 0 };
+
+	if (len == 0 || len >= HOST_MAX || l->head->info.names == 0)
+		return false;
+	n = suffixes(l, name, len, all);
+	for (size_t i = 0; i < n; i++)
+		walk_suffix(l, &w, name + all[i].from, all[i].print, all[i].from == 0);
 	if (!w.hit || w.not)
 		return false;
 	if (out)
