@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * list.c - a compiled list, checked once and then asked.
  * A lookup hashes the name once, from its last label to its first; each label's end is a
- * suffix. All buckets are fetched while the rest is hashed, so that they are waited for
- * once; most suffixes of most names stop at one word of their filter. */
+ * suffix. The filter's words are fetched while the rest is hashed, so that they are waited
+ * for once; most suffixes of most names stop there. */
 #include "rules/listfile.h"
 #include "base/macros.h"
 
@@ -14,8 +14,7 @@ struct list {
 	size_t len;
 	list_release release;
 	const struct listfile_head *head;
-	const struct listfile_bucket *buckets;
-	const uint64_t *entries;
+	const uint64_t *filter, *slots;
 	const uint32_t *lines;
 	const struct listfile_range4 *ranges4;
 	const struct listfile_range6 *ranges6;
@@ -62,12 +61,11 @@ bool listfile_layout(const struct listfile_head *h, struct listfile_parts *out)
 {
 	size_t at = sizeof(*h);
 
-	if (h->bucket_bits > 32)
+	if (h->filter_bits > 32 || h->homes == 0 || h->slots < h->homes)
 		return false;
-	if (!part(&at, sizeof(struct listfile_bucket), (uint64_t)1 << h->bucket_bits,
-		    &out->buckets) ||
-		!part(&at, 8, h->info.names, &out->entries) ||
-		!part(&at, 4, h->info.names, &out->lines) ||
+	if (!part(&at, 8, (uint64_t)1 << h->filter_bits, &out->filter) ||
+		!part(&at, 8, h->slots, &out->slots) ||
+		!part(&at, 4, h->slots, &out->lines) ||
 		!part(&at, sizeof(struct listfile_range4), h->ranges4, &out->ranges4) ||
 		!part(&at, sizeof(struct listfile_range6), h->ranges6, &out->ranges6))
 		return false;
@@ -106,19 +104,24 @@ static bool texts_end(const struct list_info *i)
 		memchr(i->modified, 0, sizeof(i->modified));
 }
 
-static bool buckets_hold(const struct list *l)
+/* in order, each at or behind its home: else one could not be found */
+static bool slots_hold(const struct list *l)
 {
-	size_t n = (size_t)1 << l->head->bucket_bits;
-	uint32_t at = 0;
+	const struct listfile_head *h = l->head;
+	uint64_t before = 0;
+	size_t n = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct listfile_bucket *b = &l->buckets[i];
+	for (size_t i = 0; i < h->slots; i++) {
+		uint64_t print = l->slots[i] & ~(uint64_t)LIST_SAYS;
 
-		if (b->from != at || b->to < b->from)
+		if (l->slots[i] == 0)
+			continue;
+		if ((n && print <= before) || listfile_home(print, h->homes) > i)
 			return false;
-		at = b->to;
+		before = print;
+		n++;
 	}
-	return at == l->head->info.names;
+	return n == h->info.names;
 }
 
 static bool checks(struct list *l)
@@ -134,12 +137,12 @@ static bool checks(struct list *l)
 		whole_sum(l->bytes, l->len) != h->sum)
 		return false;
 	l->head = h;
-	l->entries = (const void *)(base + at.entries);
-	l->buckets = (const void *)(base + at.buckets);
+	l->filter = (const void *)(base + at.filter);
+	l->slots = (const void *)(base + at.slots);
 	l->lines = (const void *)(base + at.lines);
 	l->ranges4 = (const void *)(base + at.ranges4);
 	l->ranges6 = (const void *)(base + at.ranges6);
-	return buckets_hold(l);
+	return slots_hold(l);
 }
 
 int list_open(void *bytes, size_t len, list_release release, struct list **out)
@@ -185,18 +188,21 @@ bool list_has_ranges(const struct list *l)
 /* what the entry of that fingerprint says, or 0 */
 static unsigned says(const struct list *l, uint64_t print, size_t *at)
 {
-	const struct listfile_bucket *b =
-		&l->buckets[listfile_top(print, l->head->bucket_bits)];
+	const struct listfile_head *h = l->head;
 	uint64_t mask = listfile_filter_mask(print);
 
-	if ((b->filter & mask) != mask)
+	if ((l->filter[listfile_top(print, h->filter_bits)] & mask) != mask)
 		return 0;
-	__builtin_prefetch(&l->entries[b->to]);
-	for (size_t i = b->from; i < b->to; i++) {
-		if (((l->entries[i] ^ print) & ~(uint64_t)LIST_SAYS) == 0) {
+	print |= LIST_SAYS; /* at or above whatever its own slot says */
+	for (size_t i = listfile_home(print, h->homes); i < h->slots; i++) {
+		uint64_t slot = l->slots[i];
+
+		if (slot && (slot | LIST_SAYS) == print) {
 			*at = i;
-			return l->entries[i] & LIST_SAYS;
+			return slot & LIST_SAYS;
 		}
+		if (slot == 0 || slot > print)
+			return 0;
 	}
 	return 0;
 }
@@ -247,7 +253,7 @@ static size_t suffixes(const struct list *l, const char *name, size_t len,
 		h = listfile_label(h, l->head->point, copy + from, end - from);
 		out[n] = (struct suffix){ listfile_spread(h), from };
 		__builtin_prefetch(
-			&l->buckets[listfile_top(out[n].print, l->head->bucket_bits)]);
+			&l->filter[listfile_top(out[n].print, l->head->filter_bits)]);
 		n++;
 		if (from == 0)
 			return n;

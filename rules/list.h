@@ -4,8 +4,8 @@
  * Glossary. entry: one name or range of a list. exception: an entry that takes a name out
  * again. fingerprint: 60 bits of a keyed hash, kept instead of the name.
  *
- * Shape: a fixed head, then buckets that each have a small bit filter, fingerprints in
- *        order, each one's source line, address ranges in order (listfile.h). The hash is a
+ * Shape: a fixed head, then a bit filter, fingerprints in order, each at or behind the slot
+ *        it leads to, each one's source line, address ranges in order (listfile.h). The hash is a
  *        polynomial over the prime 2^61 - 1 at a secret point, another in each file, so
  *        two names agree with a chance of some 2^-52 at worst, even if somebody picks them
  *        without having read the file; with 1,000,000 entries a name that is not listed is taken

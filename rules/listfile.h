@@ -11,7 +11,7 @@
 
 #define LISTFILE_MAGIC 0x0a3174736c637573u /* "suclst1\n", and the byte order with it */
 
-enum { LISTFILE_VERSION = 1, LISTFILE_BUCKET = 8, LISTFILE_ENTRIES_MAX = 20000000 };
+enum { LISTFILE_VERSION = 2, LISTFILE_ENTRIES_MAX = 20000000 };
 
 /* what an entry says, the low bits of its fingerprint's word */
 enum {
@@ -33,26 +33,24 @@ struct listfile_range6 {
 	uint8_t lo[16], hi[16];
 };
 
-/* the entries whose fingerprints begin alike; filter has three bits of each */
-struct listfile_bucket {
-	uint64_t filter;
-	uint32_t from, to;     /* to itself is not of it */
-};
-
-/* Behind it, each 8-byte aligned: buckets (1 << bucket_bits), entries (names words of 64
- * bits), lines (names numbers of 32 bits), ranges4, ranges6. */
+/* Behind it, each 8-byte aligned: filter (1 << filter_bits words of 64 bits), slots (words
+ * of 64 bits: fingerprint and what the entry says, or 0), lines (numbers of 32 bits, one for
+ * each slot), ranges4, ranges6. Fingerprints ascend, none before its home; what finds its
+ * home taken stands in the next free slot. */
 struct listfile_head {
 	uint64_t magic;
 	uint32_t version, flags;
 	uint64_t length;       /* of all, head and all */
 	uint64_t sum;          /* of all but this field */
 	uint64_t point;        /* where the polynomial is evaluated */
-	uint32_t bucket_bits, ranges4, ranges6, zero;
+	uint32_t filter_bits;
+	uint32_t homes, slots; /* slots: those behind the last home too */
+	uint32_t ranges4, ranges6, zero;
 	struct list_info info; /* info.names entries */
 };
 
 struct listfile_parts {
-	size_t buckets, entries, lines, ranges4, ranges6, end;
+	size_t filter, slots, lines, ranges4, ranges6, end;
 };
 
 /* where the parts are; false: the numbers cannot be */
@@ -100,6 +98,11 @@ static inline uint64_t listfile_filter_mask(uint64_t print)
 {
 	return (uint64_t)1 << (print >> 4 & 63) | (uint64_t)1 << (print >> 10 & 63) |
 		(uint64_t)1 << (print >> 16 & 63);
+}
+
+static inline size_t listfile_home(uint64_t print, uint32_t homes)
+{
+	return (size_t)((print >> 32) * homes >> 32);
 }
 
 static inline size_t listfile_top(uint64_t print, unsigned bits)

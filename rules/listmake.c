@@ -140,26 +140,31 @@ static uint32_t bits_for(size_t n)
 	return bits;
 }
 
+/* those behind the last home too */
+static size_t slots_for(const struct make *m, uint32_t homes)
+{
+	size_t next = 0;
+
+	for (size_t i = 0; i < m->nnames; i++)
+		next = MAX(next, listfile_home(m->names[i].print, homes)) + 1;
+	return MAX(next, homes);
+}
+
 static void put_names(const struct make *m, const struct listfile_head *h,
 	const struct listfile_parts *at, uint8_t *base)
 {
-	struct listfile_bucket *buckets = (void *)(base + at->buckets);
-	uint64_t *entries = (void *)(base + at->entries);
+	uint64_t *filter = (void *)(base + at->filter), *slots = (void *)(base + at->slots);
 	uint32_t *lines = (void *)(base + at->lines);
-	size_t n = (size_t)1 << h->bucket_bits, i = 0;
+	size_t next = 0;
 
-	for (size_t b = 0; b < n; b++) {
-		buckets[b].from = (uint32_t)i;
-		for (; i < m->nnames; i++) {
-			uint64_t print = m->names[i].print;
+	for (size_t i = 0; i < m->nnames; i++) {
+		uint64_t print = m->names[i].print;
+		size_t home = listfile_home(print, h->homes), slot = MAX(next, home);
 
-			if (listfile_top(print, h->bucket_bits) != b)
-				break;
-			entries[i] = print;
-			lines[i] = m->names[i].line;
-			buckets[b].filter |= listfile_filter_mask(print);
-		}
-		buckets[b].to = (uint32_t)i;
+		slots[slot] = print;
+		lines[slot] = m->names[i].line;
+		filter[listfile_top(print, h->filter_bits)] |= listfile_filter_mask(print);
+		next = slot + 1;
 	}
 }
 
@@ -196,7 +201,10 @@ static int lay_out(const struct make *m, struct listfile_head *h, void **out, si
 	for (size_t i = 0; i < m->nranges; i++)
 		h->ranges4 += m->ranges[i].lo.family == 4;
 	h->ranges6 = (uint32_t)m->nranges - h->ranges4;
-	h->bucket_bits = bits_for(m->nnames / LISTFILE_BUCKET + 1);
+	/* eight bits of the filter for a name; four of five slots taken */
+	h->filter_bits = bits_for(m->nnames / 8 + 1);
+	h->homes = (uint32_t)(m->nnames + m->nnames / 4 + 1);
+	h->slots = (uint32_t)slots_for(m, h->homes);
 	h->info.names = (uint32_t)m->nnames;
 	h->info.ranges = (uint32_t)m->nranges;
 	if (!listfile_layout(h, &at))

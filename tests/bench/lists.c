@@ -122,6 +122,7 @@ static int measure(const char *path, size_t names)
 	close(fd);
 	if (bytes == MAP_FAILED || list_open(bytes, (size_t)st.st_size, give_back, &l) < 0)
 		return 1;
+	madvise(bytes, (size_t)st.st_size, MADV_DONTNEED); /* as the daemon does */
 	printf("ready     %8.3f s   opened, mapped, every byte checked\n", now_s() - from);
 	lookups(l, names, "example", "listed");
 	lookups(l, names, "test", "not listed");
