@@ -203,6 +203,17 @@ static int read_names(struct reader *r, const char *value)
 	return t.cut ? fail(r, "over %d bytes about names", CONF_NAMES_MAX) : 0;
 }
 
+static int read_links(struct reader *r, const char *value)
+{
+	static const char *const words[] = { "auto", "yes", "no" };
+	unsigned v;
+
+	if (one_of(value, words, 3, &v) < 0)
+		return -EINVAL;
+	r->c->links = (enum conf_links)v;
+	return 0;
+}
+
 static int read_refusal(struct reader *r, const char *value)
 {
 	static const char *const words[] = { "nxdomain", "zero", "refused" };
@@ -450,7 +461,8 @@ static const struct key keys[] = {
 	{ "resolver", "prefetch", false, read_prefetch, "yes or no" },
 	{ "resolver", "cache-persist", false, read_cache_persist, "yes or no" },
 	{ "resolver", "route", true, read_names, "" },
-	{ "resolver", "search", true, NULL, "" },
+	{ "resolver", "search", true, read_names, "" },
+	{ "resolver", "links", false, read_links, "auto, yes or no" },
 	{ "resolver", "record", true, read_names, "" },
 	{ "resolver", "rewrite", true, read_names, "" },
 	{ "resolver", "special", true, read_names, "" },

@@ -26,6 +26,9 @@ enum { CONF_KEEP_MAX_S = 3650 * 86400 };
 /* which queries leave a row in the history */
 enum conf_queries { QUERIES_REFUSED, QUERIES_ALL, QUERIES_NONE };
 
+/* routes and domains of the machine's links; AUTO: where no upstream= is written */
+enum conf_links { LINKS_AUTO, LINKS_YES, LINKS_NO };
+
 enum conf_refusal { REFUSE_NXDOMAIN, REFUSE_ZERO, REFUSE_REFUSED };
 
 struct conf_at {
@@ -48,6 +51,7 @@ struct conf {
 	struct upstream upstreams[CONF_UPSTREAMS_MAX];
 	unsigned nupstreams;
 	enum conf_refusal refusal;
+	enum conf_links links;
 	enum dnssec dnssec;
 	bool recursive;        /* upstream=recursive: from the root */
 	char anchor[CONF_PATH_MAX], root_hints[CONF_PATH_MAX]; /* "": the distribution's */

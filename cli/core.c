@@ -22,7 +22,7 @@
 
 enum {
 	WAITING_MAX = 20000,   /* queries under way in one listener */
-	RESOLV_CHECK_MS = 5000,
+	RESOLV_CHECK_MS = 2000,
 	COUNT_MS = 1000,
 	COUNT_IDLE_S = 5,
 	PARENTS_MAX = 8,
@@ -69,13 +69,7 @@ static void on_counts(void *ctx, const struct flow_count *counts, unsigned n, bo
 
 static void on_tick(uv_timer_t *t)
 {
-	struct core *c = t->data;
-
-	if (!upstreams_stale(c->held->conf, &c->resolv_changed))
-		return;
-	c->nupstreams = upstreams_find(c->held->conf, c->upstreams, &c->resolv_changed);
-	resolver_upstreams_set(c->resolver, c->upstreams, c->nupstreams);
-	log_info("/etc/resolv.conf changed: %u upstreams", c->nupstreams);
+	core_servers_tick(t->data);
 }
 
 /* --- what the parts call ---------------------------------------------------------------- */
@@ -204,10 +198,14 @@ static int open_resolver(struct core *c)
 
 	snprintf(file, sizeof(file), "%s/cache", h->conf->state_dir);
 	snprintf(owner, sizeof(owner), "%s %s", h->conf->instance, h->conf->scope);
-	c->nupstreams = upstreams_find(h->conf, c->upstreams, &c->resolv_changed);
+	core_servers_first(c);
 	conf.nupstreams = c->nupstreams;
 	r = check_unbound(h);
-	return r < 0 ? r : resolver_open(&c->loop, &conf, &c->resolver);
+	if (r == 0)
+		r = resolver_open(&c->loop, &conf, &c->resolver);
+	if (r == 0)
+		core_servers_open(c);
+	return r;
 }
 
 static int open_store(struct core *c)

@@ -46,6 +46,20 @@ static void pair_close(int fds[2])
 	pair_init(fds);
 }
 
+/* the core writes into it (coreservers.c), whose directory is not the core's */
+static void make_stub(const struct conf *c, const struct rights *rights)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/stub-resolv.conf", c->runtime_dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0 || (rights->own_user && fchown(fd, rights->uid, rights->gid) < 0))
+		log_warning("%s cannot be made: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 static int open_dirs(const struct conf *c, const struct rights *rights, char *why,
 	size_t why_max)
 {
@@ -63,6 +77,7 @@ static int open_dirs(const struct conf *c, const struct rights *rights, char *wh
 			return r;
 		}
 	}
+	make_stub(c, rights);
 	if (chmod(c->state_dir, 0750) < 0 ||
 		(rights->own_user && chown(c->state_dir, rights->uid, rights->gid) < 0)) {
 		snprintf(why, why_max, "state-dir=%s: cannot set owner and mode: %s",

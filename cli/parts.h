@@ -50,6 +50,7 @@ struct core {
 	struct upstream upstreams[CONF_UPSTREAMS_MAX];
 	unsigned nupstreams;
 	struct timespec resolv_changed;
+	uint64_t links_stamp;
 	uv_signal_t term, hup;
 	uv_timer_t tick, rebuild, count;
 	unsigned unwatched; /* seconds since the counters were read */
@@ -67,6 +68,10 @@ void core_filter(void *ctx, enum link_filter_mode mode, int64_t until_s, uint32_
 int core_open_table(struct core *c, const struct nft_element *prefill, size_t n);
 /* for the writer: it is gone, and is set up anew next */
 void core_table_lost(void *ctx);
+/* coreservers.c: whom the resolver asks: before it is opened, once it is, and now and then */
+void core_servers_first(struct core *c);
+void core_servers_open(struct core *c);
+void core_servers_tick(struct core *c);
 /* status.c: how it stands, for serve.h */
 void core_status(void *ctx, struct link_status *out);
 

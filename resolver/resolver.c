@@ -492,6 +492,11 @@ enum resolver_guard resolver_guard(struct resolver *r, const char *name)
 	return ways_guard(r->ways, name);
 }
 
+void resolver_search_also(struct resolver *r, const char (*domains)[HOST_MAX], size_t n)
+{
+	ways_search_also(r->ways, domains, n);
+}
+
 const char *resolver_search(const struct resolver *r, unsigned i)
 {
 	return ways_search(r->ways, i);

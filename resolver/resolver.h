@@ -116,7 +116,9 @@ enum resolver_guard resolver_guard(struct resolver *r, const char *name);
  * are gone ends with -ENETUNREACH. -ENOMEM: not all of them */
 struct route;
 int resolver_links_set(struct resolver *r, const struct route *list, size_t n);
-/* configured search domains, for names of one label; NULL behind the last */
+/* domains to search after the configured ones; copied */
+void resolver_search_also(struct resolver *r, const char (*domains)[HOST_MAX], size_t n);
+/* where to search names of one label; NULL behind the last */
 const char *resolver_search(const struct resolver *r, unsigned i);
 
 /* other servers: what the old ones said is forgotten */

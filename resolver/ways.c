@@ -16,6 +16,8 @@ struct ways {
 	struct lanes *lanes;
 	struct statics *statics;
 	struct here *here;
+	char search[SEARCH_MAX][HOST_MAX]; /* beside the configured ones */
+	unsigned nsearch;
 	bool public; /* one of the usual servers is on the internet */
 };
 
@@ -173,9 +175,31 @@ int ways_links(struct ways *w, const struct route *list, size_t n,
 	return r;
 }
 
+static bool searched(const struct ways *w, const char *domain)
+{
+	for (unsigned i = 0; ways_search(w, i); i++)
+		if (strcmp(ways_search(w, i), domain) == 0)
+			return true;
+	return false;
+}
+
+void ways_search_also(struct ways *w, const char (*domains)[HOST_MAX], size_t n)
+{
+	w->nsearch = 0;
+	for (size_t i = 0; i < n && w->nsearch < SEARCH_MAX; i++)
+		if (!searched(w, domains[i]))
+			memcpy(w->search[w->nsearch++], domains[i], HOST_MAX);
+}
+
 const char *ways_search(const struct ways *w, unsigned i)
 {
-	return statics_search(w->statics, i);
+	unsigned n = 0;
+
+	while (statics_search(w->statics, n))
+		n++;
+	if (i < n)
+		return statics_search(w->statics, i);
+	return i - n < w->nsearch ? w->search[i - n] : NULL;
 }
 
 size_t ways_state(const struct ways *w, struct upstream_state *out, size_t max)

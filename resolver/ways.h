@@ -34,6 +34,7 @@ void ways_usual(struct ways *w, const struct upstream *u, size_t n, bool recursi
 /* routes beside the configured ones; gone as in lanes_set() */
 int ways_links(struct ways *w, const struct route *list, size_t n,
 	void (*gone)(void *ctx, struct upstreams *u), void *ctx);
+void ways_search_also(struct ways *w, const char (*domains)[HOST_MAX], size_t n);
 const char *ways_search(const struct ways *w, unsigned i);
 size_t ways_state(const struct ways *w, struct upstream_state *out, size_t max);
 

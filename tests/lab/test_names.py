@@ -5,6 +5,7 @@ rewrites of the configuration, the hosts file, the machine's own name, special u
 import pytest
 from lab import zones
 from lab.gate import refused_beside_control
+from lab.process import wait_for
 
 pytestmark = pytest.mark.usefixtures("bpf")
 KDIG = "allow /usr/bin/kdig any"
@@ -54,8 +55,7 @@ def corp(lab):
 
 
 def short(gate, name, qtype="A"):
-    answer = gate.run("kdig", "+short", STUB, name, qtype)
-    return answer.out.split()
+    return gate.run("kdig", "+short", STUB, name, qtype).out.split()
 
 
 def asked(lab):
@@ -133,6 +133,18 @@ def test_what_is_special_stays_here(lab):
     assert short(gate, "1.0.53.10.in-addr.arpa", "PTR")
 
 
+def test_search_by_the_stub_file(lab):
+    """/etc/resolv.conf as a link to what the daemon writes: glibc searches by itself."""
+    gate = lab.scupperd(rules="allow /usr/bin/getent .shop.test", search="ads.example shop.test")
+    view = lab.world._hold(f"mount --bind {gate.dir}/run/stub-resolv.conf /etc/resolv.conf && "
+                           "mount -t bpf bpf /sys/fs/bpf")
+    place = lab.world._place(lab.scope.path, lab.world.near, view)
+    assert zones.WWW4 in place.run("getent", "ahostsv4", "www").out
+    assert not place.run("getent", "ahostsv4", "nowhere").ok
+    assert "www.shop.test" in lab.dns.queries()
+    assert not {n for n in lab.dns.queries() if "." not in n or n.endswith("ads.example")}
+
+
 def test_rebinding_exceptions(lab):
     gate = lab.scupperd(rules=KDIG, rebind_allow="lan.shop.test")
     assert short(gate, "lan.shop.test") == [zones.FAR4]
@@ -165,3 +177,39 @@ def test_mistakes_are_told_with_their_line(lab, key, value, says):
     line = next(n for n, text in enumerate(gate.file.read_text().splitlines(), 1)
                 if text.startswith(f"{key}="))
     assert f"{gate.file}:{line}: " in result.err and says in result.err, result
+
+
+@pytest.fixture
+def own_run(lab, monkeypatch):
+    """The daemon sees a /run/systemd of the test's own."""
+    world, run = lab.world, lab.tmp / "run-systemd"
+    run.mkdir()
+    stub = world.tmp / "etc/direct"
+    inner = f"mount --bind {run} /run/systemd && mount --bind {stub} /etc/resolv.conf"
+    view = world._hold(inner + " && mount -t bpf bpf /sys/fs/bpf")
+    monkeypatch.setattr(world, "daemon", world._place(world.daemon_cgroup, world.near, view))
+    yield run
+
+
+def test_links_come_and_go(lab, corp, own_run):
+    links = own_run / "netif/links"
+    links.mkdir(parents=True)
+    gate = lab.scupperd(rules=KDIG, upstream=None, search="own.test")
+    stub = gate.dir / "run/stub-resolv.conf"
+    assert "\nnameserver 127.0.0.53\n" in stub.read_text()
+    assert "\nsearch own.test\n" in stub.read_text()
+    assert short(gate, "www.shop.test") == [zones.WWW4]
+    assert short(gate, "y.corp.test") == []
+
+    (links / "7").write_text(f"DNS={LAN_SERVER}\nDOMAINS=corp.test\nROUTE_DOMAINS=b.test\n")
+    gate.wait_log("1 upstreams, 2 routes of links", 60)
+    assert short(gate, "y.corp.test") == ["10.53.9.0"]  # though it did not exist before
+    assert short(gate, "www.shop.test") == [zones.WWW4]
+    assert "\nsearch own.test corp.test\n" in stub.read_text()
+
+    resolved = own_run / "resolve/netif"
+    resolved.mkdir(parents=True)
+    (resolved / "7").write_text(f"SERVERS={LAN_SERVER_B}\nDOMAINS=~.\n")
+    gate.wait_log("1 upstreams, 0 routes of links", 60)
+    wait_for(lambda: short(gate, "y.corp.test") == ["10.53.9.1"], "the cache to be emptied")
+    wait_for(lambda: short(gate, "www.shop.test") == ["10.53.9.99"], "the new usual server")

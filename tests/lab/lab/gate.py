@@ -16,7 +16,7 @@ SECTIONS = {
     "daemon": ("instance", "state-dir", "runtime-dir", "scope", "mode", "default",
                "default-in", "when-down", "rules", "log"),
     "resolver": ("listen", "upstream", "route", "search", "record", "rewrite", "special",
-                 "rebind-allow", "single-label", "refusal", "cache-size", "dnssec",
+                 "rebind-allow", "links", "single-label", "refusal", "cache-size", "dnssec",
                  "trust-anchor", "root-hints", "varlink", "cache-min-ttl", "cache-max-ttl",
                  "cache-max-negative-ttl", "serve-stale", "prefetch", "cache-persist"),
     "gate": ("port", "peek", "peek-ports"),
