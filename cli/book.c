@@ -316,8 +316,7 @@ static void on_watch_lists(uv_fs_event_t *w, const char *name, int events, int s
 	struct book *b = w->data;
 
 	(void)events;
-	if (status == 0 && (!name || (strlen(name) > 5 &&
-		strcmp(name + strlen(name) - 5, ".list") == 0)))
+	if (status == 0 && (!name || strstr(name, ".list") || strstr(name, ".failed")))
 		uv_timer_start(b->settle, on_settled, SETTLE_MS, 0);
 }
 

@@ -59,7 +59,7 @@ static bool is_url(const char *source)
 	return strncmp(source, "http://", 7) == 0 || strncmp(source, "https://", 8) == 0;
 }
 
-/* --- the child -------------------------------------------------------------------------- */
+/* --- the child, whose reason for failing goes where its file would have gone -------------------------------------------------------------------------- */
 
 static int text_of(const struct lists *o, struct list_info *about, int file,
 	struct fetched *out, char *why, size_t why_max)
@@ -75,8 +75,13 @@ static int text_of(const struct lists *o, struct list_info *about, int file,
 	return r;
 }
 
-static void child(const struct lists *o, const char *name, struct list_info *about, int file,
-	int to)
+static int give_reason(int to, const char *why)
+{
+	io_write_all(to, why, strlen(why));
+	return REFUSED;
+}
+
+static void child(const struct lists *o, struct list_info *about, int file, int to)
 {
 	struct fetched f = { 0 };
 	char why[600] = "";
@@ -87,20 +92,20 @@ static void child(const struct lists *o, const char *name, struct list_info *abo
 
 	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
 		setresuid(NOBODY, NOBODY, NOBODY) < 0))
-		_exit(fail(name, "cannot give rights away"));
+		_exit(give_reason(to, "cannot give rights away"));
 	if (text_of(o, about, file, &f, why, sizeof(why)) < 0)
-		_exit(fail(name, why));
+		_exit(give_reason(to, why));
 	if (f.unchanged)
 		_exit(UNCHANGED);
 	if (getrandom(&point, sizeof(point), 0) != sizeof(point))
-		_exit(fail(name, strerror(errno)));
+		_exit(give_reason(to, strerror(errno)));
 	about->made_s = clock_unix_ms() / 1000;
 	r = list_make(f.text ? f.text : "", f.len, point, about, &bytes, &len);
 	if (r == -ENODATA)
-		_exit(fail(name, "not one name or address is in it: is it a list?"));
-	if (r == 0)
-		r = io_write_all(to, bytes, len);
-	_exit(r < 0 ? fail(name, strerror(-r)) : DONE);
+		_exit(give_reason(to, "not one name or address is in it: is it a list?"));
+	if (r < 0)
+		_exit(give_reason(to, strerror(-r)));
+	_exit(io_write_all(to, bytes, len) < 0 ? REFUSED : DONE);
 }
 
 /* --- the parent ------------------------------------------------------------------------- */
@@ -166,6 +171,35 @@ static int take(const struct lists *o, const char *name, int from)
 	return DONE;
 }
 
+/* said here, and kept in NAME.failed for the daemon's status until it goes well */
+static int failed(const struct lists *o, const char *name, int from)
+{
+	auto_free char *why = NULL;
+	char path[PATH_MAX];
+	size_t len = 0;
+	int fd;
+
+	lseek(from, 0, SEEK_SET);
+	if (io_read_all(from, 1000, &why, &len) < 0 || !len)
+		return fail(name, "compiling it came to a bad end");
+	if (shelf_path(o->dir, name, ".failed", path, sizeof(path))) {
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd >= 0) {
+			io_write_all(fd, why, len);
+			close(fd);
+		}
+	}
+	return fail(name, why);
+}
+
+static void went_well(const struct lists *o, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (shelf_path(o->dir, name, ".failed", path, sizeof(path)))
+		unlink(path);
+}
+
 static int make(const struct lists *o, const char *name, struct list_info *about)
 {
 	auto_close int to = memfd_create("list", MFD_CLOEXEC), file = -1;
@@ -184,14 +218,17 @@ static int make(const struct lists *o, const char *name, struct list_info *about
 	if (pid < 0)
 		return fail(name, strerror(errno));
 	if (pid == 0)
-		child(o, name, about, file, to);
+		child(o, about, file, to);
 	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
 		return fail(name, "compiling it came to a bad end");
+	if (WEXITSTATUS(status) == REFUSED)
+		return failed(o, name, to);
+	went_well(o, name);
 	if (WEXITSTATUS(status) == UNCHANGED) {
 		printf("list %s: not changed\n", name);
 		return DONE;
 	}
-	return WEXITSTATUS(status) == DONE ? take(o, name, to) : REFUSED;
+	return take(o, name, to);
 }
 
 /* --- the commands ----------------------------------------------------------------------- */
@@ -283,6 +320,7 @@ static int list_rm(const struct lists *o, const char *name)
 	if (!list_name_ok(name) || !shelf_path(o->dir, name, ".old", path, sizeof(path)))
 		return fail(name, "there is no such list");
 	unlink(path);
+	went_well(o, name);
 	if (!shelf_path(o->dir, name, ".list", path, sizeof(path)) || unlink(path) < 0)
 		return fail(name, errno == ENOENT ? "there is no such list" : strerror(errno));
 	return DONE;

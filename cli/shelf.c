@@ -19,6 +19,7 @@ struct kept {
 	ino_t ino;             /* of the file it is of */
 	struct timespec changed;
 	char error[120];
+	char update[200];      /* why the last one failed */
 };
 
 struct shelf {
@@ -121,6 +122,18 @@ static void read_one(struct shelf *s, struct kept *k, const struct kept *before)
 		fall_back(s, k, before, r);
 }
 
+static void read_failure(const struct shelf *s, struct kept *k)
+{
+	auto_free char *why = NULL;
+	char path[PATH_MAX];
+	struct text t = text_into(k->update, sizeof(k->update));
+	size_t len;
+
+	if (shelf_path(s->dir, k->name, ".failed", path, sizeof(path)) &&
+		io_read_file(path, 1000, &why, &len) == 0)
+		text_add_safe(&t, why);
+}
+
 static void let_go(struct kept *kept, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -147,6 +160,7 @@ void shelf_read(struct shelf *s)
 		now[n] = (struct kept){ 0 };
 		text_copy(now[n].name, sizeof(now[n].name), name);
 		read_one(s, &now[n], find(s->kept, s->n, name));
+		read_failure(s, &now[n]);
 		n++;
 	}
 	if (d)
@@ -166,10 +180,16 @@ struct list *shelf_find(void *shelf, const char *name)
 
 void shelf_errors(const struct shelf *s, struct text *errors)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->kept[i].error[0])
-			text_addf(errors, "%slist %s: %s", errors->len ? "; " : "",
-				s->kept[i].name, s->kept[i].error);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct kept *k = &s->kept[i];
+
+		if (k->error[0])
+			text_addf(errors, "%slist %s: %s", errors->len ? "; " : "", k->name,
+				k->error);
+		if (k->update[0])
+			text_addf(errors, "%slist %s: its last update failed: %s",
+				errors->len ? "; " : "", k->name, k->update);
+	}
 }
 
 int shelf_open(const char *dir, struct shelf **out)

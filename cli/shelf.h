@@ -2,7 +2,8 @@
  * shelf.h - the compiled lists in the state directory's folder "lists": NAME.list is the
  * one in force, NAME.old the one before it. `scupper list` puts them there whole, by rename;
  * they are read only here, mapped. One that does not check (damaged, of another version)
- * changes nothing: the one that was mapped stays, or NAME.old. */
+ * changes nothing: the one that was mapped stays, or NAME.old. NAME.failed says why the
+ * last update went wrong. */
 #ifndef CLI_SHELF_H
 #define CLI_SHELF_H
 

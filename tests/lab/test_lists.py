@@ -97,10 +97,12 @@ def test_a_list_of_a_server_is_kept_up_and_kept(lab, tmp_path):
     served.write_text("<html>no list any more</html>\n")
     broken = command(lab, gate, "update", "ads")
     assert broken.rc == 1 and "is it a list?" in broken.err, broken
+    wait_for(lambda: "last update failed" in gate.cli("status").out, "the failure to be said")
     served.write_text("y.ads.example\n")
     assert command(lab, gate, "update", "ads").rc == 0
     wait_for(lambda: status_of(gate, "y.ads.example") == "NXDOMAIN", "the update to count")
     assert status_of(gate, "x.ads.example") == "NOERROR"
+    wait_for(lambda: "update failed" not in gate.cli("status").out, "the failure to be over")
     assert command(lab, gate, "update", "ads", "--max-size", "3").rc == 0, "304 needs no room"
     served.write_text("y.ads.example\nz.ads.example\n")
     large = command(lab, gate, "update", "ads", "--max-size", "3")
