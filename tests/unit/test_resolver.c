@@ -575,6 +575,44 @@ static void stale_when_nobody_answers(void **state)
 	server_stop(&s);
 }
 
+/* nobody waits until a silent server has been given up */
+static void stale_before_it_is_given_up(void **state)
+{
+	struct resolver_conf conf = { .nupstreams = 1, .cache_bytes = 1 << 20,
+		.timeout_ms = 60000, .hosts = "/nonexistent", .stale_s = 3600 };
+	struct server s;
+	struct upstream u;
+	struct resolver *r;
+	struct resolver_stats st;
+	struct asked d, later;
+	uint64_t misses;
+
+	(void)state;
+	server_start(&s);
+	u = upstream_of(&s);
+	conf.upstreams = &u;
+	assert_int_equal(resolver_open(&loop, &conf, &r), 0);
+	ask_wait(r, "brief.test", &d);
+	resolver_stats(r, &st);
+	misses = st.misses;
+	s.silent = true;
+	do { /* until it is past its end */
+		usleep(20000);
+		assert_int_equal(ask(r, "brief.test", &d), 0);
+		resolver_stats(r, &st);
+	} while (st.misses == misses);
+	run_until(&d);
+	assert_true(d.stale);
+	assert_int_equal(ask(r, "brief.test", &later), 0);
+	assert_int_equal(later.calls, 1); /* it does not wait again */
+	assert_true(later.stale);
+	resolver_stats(r, &st);
+	assert_int_equal(st.upstream_failed, 0);
+	assert_int_equal(st.stale, 2);
+	resolver_close(r);
+	server_stop(&s);
+}
+
 static void failures_are_not_asked_again_at_once(void **state)
 {
 	struct server s;
@@ -668,6 +706,8 @@ int main(void)
 			loop_end),
 		cmocka_unit_test_setup_teardown(source_ports_vary, loop_start, loop_end),
 		cmocka_unit_test_setup_teardown(stale_when_nobody_answers, loop_start, loop_end),
+		cmocka_unit_test_setup_teardown(stale_before_it_is_given_up, loop_start,
+			loop_end),
 		cmocka_unit_test_setup_teardown(failures_are_not_asked_again_at_once,
 			loop_start, loop_end),
 		cmocka_unit_test_setup_teardown(flushed_is_asked_anew, loop_start, loop_end),
