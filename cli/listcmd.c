@@ -249,6 +249,7 @@ static int list_add(const struct lists *o, const char *name, const char *source)
 	}
 	if (!text_copy(about.source, sizeof(about.source), source))
 		return fail(name, "that URL or path is too long");
+	io_mkdirs(o->dir, 0755);
 	return make(o, name, &about);
 }
 
@@ -383,6 +384,5 @@ int list_main(int argc, char **argv)
 	}
 	if (!shelf_path(conf.state_dir, "lists", "", o.dir, sizeof(o.dir)))
 		return fail("", strerror(ENAMETOOLONG));
-	io_mkdirs(o.dir, 0755);
 	return dispatch(&o, argc - optind, argv + optind);
 }
