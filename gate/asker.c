@@ -110,6 +110,22 @@ void asker_basic(struct pass *p, void (*asked)(struct pass *p, bool ok))
 		on_basic(p, NULL);
 }
 
+/* NULL: there is none, or nobody could say */
+static const struct diag_socket *socket_find(struct pass *p)
+{
+	struct asked_socket *a = &p->g->asked;
+	const struct dns_query *q = p->q;
+	struct diag_tuple t = tuple_of(p);
+
+	if (!q->batch || a->batch != q->batch || a->listener != q->listener ||
+		a->port != q->source_port || addr_cmp(&a->source, &q->source) != 0) {
+		*a = (struct asked_socket){ .listener = q->listener, .batch = q->batch,
+			.source = q->source, .port = q->source_port };
+		a->found = diag_find(p->g->parts.diag, &t, &a->socket) == 0;
+	}
+	return a->found ? &a->socket : NULL;
+}
+
 /*
  * Not redirected: usually a process outside the scope. But the table may be gone, so its
  * socket is looked up: with our magic it is judged as the actor it bears; a socket that
@@ -118,19 +134,18 @@ void asker_basic(struct pass *p, void (*asked)(struct pass *p, bool ok))
 void asker_plain(struct pass *p)
 {
 	struct gate *g = p->g;
-	struct diag_tuple t = tuple_of(p);
-	struct diag_socket s;
+	const struct diag_socket *s = socket_find(p);
 	const struct program *who;
 
-	if (diag_find(g->parts.diag, &t, &s) < 0) {
+	if (!s) {
 		asker_is(p, who_unknown(g->parts.who), HOW_NOBODY);
 		g->stats.unknown++;
-	} else if (s.mark >> 24 == g->conf.instance->magic) {
-		who = who_actor(g->parts.who, s.mark & ACTOR_MASK);
+	} else if (s->mark >> 24 == g->conf.instance->magic) {
+		who = who_actor(g->parts.who, s->mark & ACTOR_MASK);
 		asker_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
 	} else {
 		asker_is(p, outside_program(), HOW_OUTSIDE);
-		p->f.uid = s.uid;
+		p->f.uid = s->uid;
 		p->outside = true;
 		g->stats.outside++;
 	}

@@ -53,6 +53,7 @@ static struct pass *pass_new(struct gate *g, struct dns_query *q)
 	pass_clear(p);
 	p->g = g;
 	p->q = q;
+	p->came_us = q->came_us;
 	p->deadline_ms = q->came_us / 1000 + PASS_DEADLINE_MS;
 	list_add(&g->passes, &p->node);
 	return p;

@@ -9,6 +9,7 @@
 #include "gate/live.h"
 #include "gate/memo.h"
 #include "resolver/resolver.h"
+#include "who/diag.h"
 
 #include <uv.h>
 
@@ -72,6 +73,17 @@ struct open_addr {
 	struct grant_shape shape;
 };
 
+/* The socket behind the latest query to the plain listener. One that the same receive call
+ * brought from the same port need not be looked for again: it was here already then. */
+struct asked_socket {
+	const struct listener *listener;
+	uint64_t batch;           /* 0: none */
+	struct addr source;
+	uint16_t port;
+	bool found;
+	struct diag_socket socket;
+};
+
 struct gate {
 	uv_loop_t *loop;
 	struct gate_conf conf;
@@ -89,6 +101,7 @@ struct gate {
 	struct actor_state *actors; /* by number */
 	struct list passes, spare; /* under way; kept for the next query */
 	struct live_book *live;
+	struct asked_socket asked;
 	struct proxy *proxy;      /* NULL until gate_listen() */
 	struct sink *sink;
 	bool counting;            /* conntrack is being read for counters */

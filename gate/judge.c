@@ -14,7 +14,6 @@
 void pass_clear(struct pass *p)
 {
 	memset(p, 0, offsetof(struct pass, open));
-	p->came_us = clock_boot_us();
 }
 
 void pass_own(struct own_program *own, const struct program *who,

@@ -20,6 +20,9 @@ struct dns_query {
 	uint16_t source_port;
 	bool tcp;
 	int64_t came_us;      /* clock_boot_us */
+	/* UDP: counts the listener's receive calls; what one of them brought was here before
+	 * anything was done about any of it. TCP: 0 */
+	uint64_t batch;
 	const uint8_t *msg;
 	size_t len;
 };

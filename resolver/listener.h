@@ -43,6 +43,7 @@ struct udp {
 	struct box *in[UDP_BATCH]; /* always full: the kernel writes into them */
 	struct mmsghdr msgs[UDP_BATCH]; /* as recvmmsg wants them, in step with in */
 	struct iovec iov[UDP_BATCH];
+	uint64_t batch;            /* receive calls so far */
 	unsigned nout;
 	struct udp_out *out;       /* UDP_BATCH of them */
 };

@@ -218,6 +218,7 @@ static void conn_query(struct conn *c, const uint8_t *msg, size_t len)
 	b->pub.source = c->source;
 	b->pub.source_port = c->source_port;
 	b->pub.came_us = clock_boot_us();
+	b->pub.batch = 0;
 	b->pub.msg = b->bytes;
 	b->pub.len = len;
 	c->waiting++;

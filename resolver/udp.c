@@ -189,6 +189,7 @@ static void udp_query(struct listener *l, unsigned i, int64_t now_us)
 	l->udp.in[i] = fresh;
 	b->pub.tcp = false;
 	b->pub.came_us = now_us;
+	b->pub.batch = l->udp.batch;
 	b->pub.msg = b->bytes;
 	if (box_take(l, b, reply, &len))
 		return;
@@ -206,6 +207,7 @@ static int udp_batch(struct listener *l)
 	if (n <= 0)
 		return 0;
 	now_us = clock_boot_us();
+	u->batch++;
 	for (int i = 0; i < n && !l->closed; i++) {
 		udp_query(l, (unsigned)i, now_us);
 		if (!l->closed)

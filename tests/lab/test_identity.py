@@ -115,6 +115,52 @@ def test_senders_gone_before_the_answer(lab, crowd):
     assert gate.status()["counters"].get("unknown", 0) == 0
 
 
+# asks for names, one after the other, each from a socket of its own at the same port
+ASK_FROM_PORT = """
+import socket, sys, dns.message
+port, how, names = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+if how == "together":
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", port))
+    s.settimeout(60)
+    for name in names:
+        s.sendto(dns.message.make_query(name, "A").to_wire(), ("127.0.0.53", 53))
+    for name in names:
+        s.recv(4096)
+    sys.exit()
+for name in names:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", port))
+        s.settimeout(60)
+        s.sendto(dns.message.make_query(name, "A").to_wire(), ("127.0.0.53", 53))
+        s.recv(4096)
+"""
+
+
+def test_one_port_of_several_senders(lab):
+    """The next to have a port is not taken for the one before, though its queries come from
+    there too; many queries at once from one socket are all its own. Outside the scope, where
+    the socket is looked for, and in it, where the number is in the source."""
+    python = os.path.realpath("/usr/bin/python3")
+    gate = lab.scupperd(rules=f"allow {python} .shop.test")
+    want = {}
+    for n, how in enumerate(("one by one", "together")):
+        for place, kind in ((lab.outside, "out"), (lab.inside, "in")):
+            for uid in (1000, 1001, 1002):
+                names = [f"n{uid % 1000 * 40 + i + 1:05}.shop.test" for i in range(40)]
+                done = place.run(python, "-c", ASK_FROM_PORT, "40053", how, *names, uid=uid)
+                assert done.ok, (kind, uid, how, done)
+                want.update({(name, kind, n): uid for name in names})
+    # each name was asked for by one user only, four times
+    seen = wait_for(lambda: (q := [q for q in gate.queries(limit=1000)
+                                   if q["name"].endswith(".shop.test")]) and
+                    len(q) >= len(want) and q, "every query to be listed")
+    by_name = {name: uid for (name, _, _), uid in want.items()}
+    wrong = [q for q in seen if q["actor"]["uid"] != by_name[q["name"]]]
+    assert not wrong, (len(wrong), wrong[:3])
+    assert gate.status()["counters"].get("unknown", 0) == 0
+
+
 def test_names_sent_to_another_server_do_not_bounce_there(lab, crowd):
     programs, gate = crowd
     with lab.capture(f"dst host {zones.DNS4_OTHER}") as wire:
