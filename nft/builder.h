@@ -106,6 +106,7 @@ void if_in_set(struct builder *b, enum set_id id);
 void if_in_set_any_port(struct builder *b, enum set_id id);
 void if_not_in_set(struct builder *b, enum set_id id);
 void if_on(struct builder *b, enum set_id id); /* a switch: SET_PAUSED .. SET_ADOPTING */
+void if_on_for_all(struct builder *b, enum set_id id); /* likewise, whosever packet it is */
 void if_factory(struct builder *b, enum nft_factory class);
 void if_not_pair(struct builder *b);
 void if_pair(struct builder *b); /* actor and ct mark are one */

@@ -379,15 +379,11 @@ static void load_self(struct builder *b)
 	load_bits32(b, R0, 0xff000000, ACTOR_SELF);
 }
 
-/* In basic mode a packet has no number yet where tunnels are looked for. */
-static void load_nobody(struct builder *b)
+static void load_anybody(struct builder *b)
 {
 	const uint32_t self = b->mark | ACTOR_SELF;
 
-	if (b->conf->basic)
-		load_value(b, R0, &self, sizeof(self));
-	else
-		load_self(b);
+	load_value(b, R0, &self, sizeof(self));
 }
 
 /* the same order as set_key() */
@@ -403,8 +399,10 @@ static void load_key(struct builder *b, enum set_id id, enum port_key port)
 		if_v4(b);
 	else if (d->family == 6)
 		if_v6(b);
-	if (set_is_tunnel(id))
-		load_nobody(b);
+	if (set_is_tunnel(id) && b->conf->basic)
+		load_anybody(b); /* a packet has no number yet where these are looked for */
+	else if (set_is_tunnel(id))
+		load_self(b);
 	else
 		load_actor(b);
 	if (d->family) {
@@ -445,6 +443,12 @@ void if_not_in_set(struct builder *b, enum set_id id)
 void if_on(struct builder *b, enum set_id id)
 {
 	load_self(b);
+	lookup(b, id, false);
+}
+
+void if_on_for_all(struct builder *b, enum set_id id)
+{
+	load_anybody(b);
 	lookup(b, id, false);
 }
 

@@ -53,10 +53,10 @@ def grown(file, by=50_000, seconds=60):
     wait_for(lambda: file.stat().st_size > size + by, "the download to go on", seconds)
 
 
-def download(lab, gate, name="held", family="-4"):
+def download(lab, gate, name="held", family="-4", host="slow.shop.test"):
     """An approved flow that lasts, and its file."""
     file = lab.tmp / name
-    held = gate.start("curl", family, "-sS", "-o", file, "http://slow.shop.test/slow")
+    held = gate.start("curl", family, "-sS", "-o", file, f"http://{host}/slow")
     wait_for(lambda: file.exists() and file.stat().st_size > 50_000, "the long download")
     return held, file
 
@@ -147,8 +147,8 @@ def test_a_storm_of_deaths(lab, when_down):
 
 def test_open_and_what_runs_goes_on(lab):
     """All of it dies and comes back, over and over: sockets keep the marks of numbers that
-    stand for somebody else by now, and what they send and are sent in between is neither
-    answered by a reset nor lost for good."""
+    stand for somebody else by now, or have none, and what they send and are sent in between is
+    neither answered by a reset nor lost for good."""
     chance, falls = seeded(), amount("SCUPPER_KILLS", 10)
     gate = lab.scupperd(rules="allow /usr/bin/curl .shop.test", when_down="open")
     assert not gate.run("wget", "-T3", "-t1", "-qO-", "http://www.shop.test/").ok
@@ -156,8 +156,10 @@ def test_open_and_what_runs_goes_on(lab):
             for n, family in enumerate(("-4", "-6") * 3)]
     with lab.capture(f"port 80 and (host {zones.SLOW4} or host {zones.six(zones.SLOW4)}) and "
                      "(tcp[13] & 4 != 0 or ip6[53] & 4 != 0)") as wire:
-        for _ in range(falls):
+        for n in range(falls):
             gate.kill()
+            wait_for(lambda: not gate.leftovers(), "everything to be open")
+            held.append(download(lab, gate, f"begun{n}", host=zones.SLOW4))
             moment(chance, 0.2)
             gate.start_daemon()
             moment(chance, 0.2)
