@@ -15,6 +15,7 @@ struct reader {
 	uint64_t seen; /* a bit per key of the table below */
 	const char *key;
 	struct statics *statics; /* what the names so far add up to */
+	unsigned named_line, fallback_line; /* the first of each, 0: none */
 };
 
 typedef int (*key_read)(struct reader *r, const char *value);
@@ -170,19 +171,97 @@ static int read_listen(struct reader *r, const char *value)
 	return e;
 }
 
+static int add_upstream(struct reader *r, const char *value, bool fallback)
+{
+	struct upstream *u = &r->c->upstreams[r->c->nupstreams];
+
+	if (r->c->nupstreams == CONF_UPSTREAMS_MAX || upstream_parse(value, u) < 0)
+		return -EINVAL;
+	u->fallback = fallback;
+	if (u->addr.family == 0 && !r->named_line)
+		r->named_line = r->line;
+	if (fallback && !r->fallback_line)
+		r->fallback_line = r->line;
+	r->c->nupstreams++;
+	return 0;
+}
+
+/* the last one and those before */
+static int check_mix(struct reader *r)
+{
+	const struct upstream *all = r->c->upstreams, *last = &all[r->c->nupstreams - 1];
+
+	for (const struct upstream *u = all; u < last; u++)
+		if (!u->fallback && (u->kind == UPSTREAM_PLAIN) != (last->kind == UPSTREAM_PLAIN))
+			return fail(r, "a plain upstream beside an encrypted one would be told in "
+				       "clear what is asked: write it as fallback=, for when "
+				       "the others cannot be reached");
+	return 0;
+}
+
+static bool has_upstream(const struct conf *c)
+{
+	for (unsigned i = 0; i < c->nupstreams; i++)
+		if (!c->upstreams[i].fallback)
+			return true;
+	return false;
+}
+
+/* what no single line says */
+static int check_upstreams(struct reader *r)
+{
+	if (r->named_line && r->c->nbootstrap == 0) {
+		r->line = r->named_line;
+		return fail(r, "who knows the upstream's address? write it behind a #, as in "
+			       "tls://dns.example#192.0.2.1, or name a plain server in bootstrap=");
+	}
+	if (r->fallback_line && !has_upstream(r->c)) {
+		r->line = r->fallback_line;
+		return fail(r, "fallback= without an upstream= to fall back from");
+	}
+	return 0;
+}
+
 static int read_upstream(struct reader *r, const char *value)
 {
 	if (strcmp(value, "recursive") == 0) {
 		r->c->recursive = true;
 		return 0;
 	}
-	if (strncmp(value, "tls://", 6) == 0 || strncmp(value, "https://", 8) == 0)
-		return fail(r, "encrypted upstreams come with a later version: %s", value);
-	if (r->c->nupstreams == CONF_UPSTREAMS_MAX)
+	if (add_upstream(r, value, false) < 0)
 		return -EINVAL;
-	if (upstream_parse(value, &r->c->upstreams[r->c->nupstreams]) < 0)
+	return check_mix(r);
+}
+
+static int read_fallback(struct reader *r, const char *value)
+{
+	return add_upstream(r, value, true);
+}
+
+static int read_bootstrap(struct reader *r, const char *value)
+{
+	struct upstream u;
+
+	if (r->c->nbootstrap == CONF_UPSTREAMS_MAX || upstream_parse(value, &u) < 0 ||
+		u.kind != UPSTREAM_PLAIN)
 		return -EINVAL;
-	r->c->nupstreams++;
+	r->c->bootstrap[r->c->nbootstrap++] = u;
+	return 0;
+}
+
+static int read_tls_ca(struct reader *r, const char *value)
+{
+	return read_path(r->c->tls_ca, value);
+}
+
+static int read_policy(struct reader *r, const char *value)
+{
+	static const char *const words[] = { "failover", "race" };
+	unsigned v;
+
+	if (one_of(value, words, 2, &v) < 0)
+		return -EINVAL;
+	r->c->race = v == 1;
 	return 0;
 }
 
@@ -451,7 +530,13 @@ static const struct key keys[] = {
 	{ "daemon", "rules", false, read_rules, "an absolute path" },
 	{ "daemon", "log", false, read_log, "error, warning, notice, info or debug" },
 	{ "resolver", "listen", true, read_listen, "a loopback address[:port], or none" },
-	{ "resolver", "upstream", true, read_upstream, "an address[:port] (8 at most), or recursive" },
+	{ "resolver", "upstream", true, read_upstream, "an address[:port], tls://HOST[:port] or "
+		"https://HOST/PATH (8 at most), or recursive" },
+	{ "resolver", "fallback", true, read_fallback, "a server as for upstream, 8 at most "
+		"with those" },
+	{ "resolver", "bootstrap", true, read_bootstrap, "an address[:port], 8 at most" },
+	{ "resolver", "upstream-policy", false, read_policy, "failover or race" },
+	{ "resolver", "tls-ca", false, read_tls_ca, "an absolute path" },
 	{ "resolver", "refusal", false, read_refusal, "nxdomain, zero or refused" },
 	{ "resolver", "cache-size", false, read_cache_size, "64KB to 4GB" },
 	{ "resolver", "cache-min-ttl", false, read_min_ttl, "0 to 1h" },
@@ -629,6 +714,8 @@ int conf_parse(const char *text, size_t len, struct conf *out, struct conf_error
 	statics_free(r.statics);
 	if (e == 0 && c.recursive && c.nupstreams)
 		e = fail(&r, "upstream=recursive asks nobody: no other upstream beside it");
+	if (e == 0)
+		e = check_upstreams(&r);
 	if (e == 0)
 		*out = c;
 	return e;

@@ -50,6 +50,10 @@ struct conf {
 	bool listen_none;      /* listen=none: only what is redirected */
 	struct upstream upstreams[CONF_UPSTREAMS_MAX];
 	unsigned nupstreams;
+	struct upstream bootstrap[CONF_UPSTREAMS_MAX]; /* plain; for those known by name */
+	unsigned nbootstrap;
+	bool race;             /* upstream-policy */
+	char tls_ca[CONF_PATH_MAX]; /* "": the system's store */
 	enum conf_refusal refusal;
 	enum conf_links links;
 	enum dnssec dnssec;

@@ -179,6 +179,10 @@ static int open_resolver(struct core *c)
 	char file[PATH_MAX], owner[INSTANCE_NAME_MAX + CONF_PATH_MAX];
 	struct resolver_conf conf = {
 		.upstreams = c->upstreams,
+		.bootstrap = h->conf->bootstrap,
+		.nbootstrap = h->conf->nbootstrap,
+		.race = h->conf->race,
+		.tls_ca = h->conf->tls_ca[0] ? h->conf->tls_ca : NULL,
 		.cache_bytes = h->conf->cache_size,
 		.ttl = { h->conf->cache_min_ttl_s, h->conf->cache_max_ttl_s,
 			h->conf->cache_max_negative_ttl_s },
@@ -201,6 +205,8 @@ static int open_resolver(struct core *c)
 	core_servers_first(c);
 	conf.nupstreams = c->nupstreams;
 	r = check_unbound(h);
+	if (r == 0)
+		r = upstreams_check_ca(h->conf);
 	if (r == 0)
 		r = resolver_open(&c->loop, &conf, &c->resolver);
 	if (r == 0)

@@ -115,12 +115,15 @@ static void show_kernel(const json_t *sets)
 
 static void show_upstream(const json_t *u)
 {
-	char line[256], when[SHOW_TIME_MAX];
+	char line[512], when[SHOW_TIME_MAX];
+	const char *why = show_text(u, "why");
 
-	snprintf(line, sizeof(line), "%s: %lld sent, %lld failed, last good answer %s",
+	snprintf(line, sizeof(line), "%s%s: %lld sent, %lld failed, last good answer %s%s%s",
 		show_text(u, "name") ? show_text(u, "name") : "?",
+		flag(u, "fallback") ? " (fallback)" : "",
 		(long long)show_number(u, "sent"), (long long)show_number(u, "failed"),
-		*show_time(show_text(u, "last_ok"), when) ? when : "none yet");
+		*show_time(show_text(u, "last_ok"), when) ? when : "none yet",
+		why ? "; failed last: " : "", why ? why : "");
 	show_label("upstream", line);
 }
 

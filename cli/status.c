@@ -59,11 +59,12 @@ static void status_upstreams(struct core *c, struct link_status *out)
 
 	for (size_t i = 0; i < n; i++) {
 		struct link_upstream *l = &out->upstreams[out->nupstreams++];
-		char addr[ADDR_TEXT_MAX];
+		char name[UPSTREAM_TEXT_MAX];
 
-		snprintf(l->name, sizeof(l->name),
-			up[i].up.addr.family == 6 ? "[%s]:%u" : "%s:%u",
-			addr_text(&up[i].up.addr, addr), up[i].up.port);
+		text_copy(l->name, sizeof(l->name), upstream_text(&up[i].up, name));
+		text_copy(l->why, sizeof(l->why), up[i].why);
+		l->dead = up[i].dead;
+		l->fallback = up[i].up.fallback;
 		l->sent = up[i].sent;
 		l->failed = up[i].failed;
 		l->last_ok_ms = up[i].last_ok_ms;

@@ -8,8 +8,12 @@
 #include "base/log.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+
+enum { CA_FILE_MAX = 4 << 20 };
 
 #define RESOLV_CONF "/etc/resolv.conf"
 
@@ -75,4 +79,22 @@ bool upstreams_stale(const struct conf *conf, const struct timespec *changed)
 	if (conf->nupstreams || conf->recursive || stat(RESOLV_CONF, &st) < 0)
 		return false;
 	return st.st_mtim.tv_sec != changed->tv_sec || st.st_mtim.tv_nsec != changed->tv_nsec;
+}
+
+int upstreams_check_ca(const struct conf *conf)
+{
+	auto_free char *text = NULL;
+	size_t len;
+	int r;
+
+	if (!conf->tls_ca[0])
+		return 0;
+	r = io_read_file(conf->tls_ca, CA_FILE_MAX, &text, &len);
+	if (r < 0)
+		log_error("tls-ca=%s: %s", conf->tls_ca, strerror(-r));
+	else if (!strstr(text, "-----BEGIN CERTIFICATE-----"))
+		log_error("tls-ca=%s: no certificate in PEM form is in it", conf->tls_ca);
+	else
+		return 0;
+	return -EINVAL;
 }

@@ -14,5 +14,7 @@ unsigned upstreams_find(const struct conf *conf, struct upstream out[CONF_UPSTRE
 	struct timespec *changed);
 /* /etc/resolv.conf counts, and was written after *changed */
 bool upstreams_stale(const struct conf *conf, const struct timespec *changed);
+/* tls-ca= names a file of certificates; -EINVAL is logged */
+int upstreams_check_ca(const struct conf *conf);
 
 #endif

@@ -325,4 +325,4 @@ static void plain_forget(struct try *t)
 }
 
 const struct transport_kind plain_transport = { plain_open, plain_close, plain_send,
-	plain_forget };
+	plain_forget, NULL };

@@ -16,7 +16,7 @@ struct asking; /* one asker waiting */
 /* A server and how it is asked. An encrypted one's certificate must be for its name, or,
  * where it has none, for its address; where it has no address, bootstrap servers say it. */
 enum upstream_kind { UPSTREAM_PLAIN, UPSTREAM_TLS, UPSTREAM_HTTPS };
-enum { UPSTREAM_PATH_MAX = 128, UPSTREAM_TEXT_MAX = 160 };
+enum { UPSTREAM_PATH_MAX = 128, UPSTREAM_TEXT_MAX = 160, UPSTREAM_WHY_MAX = 128 };
 struct upstream {
 	struct addr addr;     /* family 0: found by name */
 	uint16_t port;
@@ -54,6 +54,11 @@ struct resolver_conf {
 	void (*said)(void *ctx, const char *what);
 	void *ctx;
 	bool prefetch;        /* ask anew for what is asked often, before its end */
+	const char *tls_ca;   /* file of certificates; NULL: the system's store. Borrowed for
+			       * the resolver's life, as are: */
+	const struct upstream *bootstrap; /* plain ones, to find upstreams known by name */
+	size_t nbootstrap;
+	bool race;            /* ask two servers at once, take the first answer */
 };
 
 enum { UPSTREAMS_MAX = 8 }; /* those behind are not used */
@@ -142,7 +147,13 @@ struct resolver_stats {
 };
 void resolver_stats(const struct resolver *r, struct resolver_stats *out);
 
-struct upstream_state { struct upstream up; uint64_t sent, failed; int64_t last_ok_ms; };
+struct upstream_state {
+	struct upstream up;
+	uint64_t sent, failed;
+	int64_t last_ok_ms;
+	bool dead;                  /* left alone, but for probes */
+	char why[UPSTREAM_WHY_MAX]; /* it failed last, "" when it answered */
+};
 size_t resolver_upstreams(const struct resolver *r, struct upstream_state *out, size_t max);
 
 #endif

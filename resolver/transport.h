@@ -10,7 +10,8 @@
 struct transport;
 struct try; /* one query on its way */
 
-/* 0 and the reply, borrowed; or -ETIMEDOUT, -ECONNREFUSED, -ECANCELED (closed), -EIO */
+/* 0 and the reply, borrowed; or -ETIMEDOUT, -ECONNREFUSED, -ECANCELED (closed),
+ * -EKEYREJECTED (its certificate), -ECONNRESET, -EIO */
 typedef void (*try_done)(void *ctx, int r, const uint8_t *msg, size_t len);
 
 struct transport_kind {
@@ -23,8 +24,21 @@ struct transport_kind {
 		void *ctx, struct try **out);
 	/* done will not be called */
 	void (*forget)(struct try *try);
+	/* what the last failure was, in words; "" or NULL where the code says all */
+	const char *(*why)(const struct transport *t);
 };
 
-extern const struct transport_kind plain_transport;
+/* named: an encrypted server without an address, found by the bootstrap servers */
+extern const struct transport_kind plain_transport, tls_transport, https_transport,
+	named_transport;
+
+static inline const struct transport_kind *transport_kind(const struct upstream *u)
+{
+	if (u->addr.family == 0)
+		return &named_transport;
+	if (u->kind == UPSTREAM_TLS)
+		return &tls_transport;
+	return u->kind == UPSTREAM_HTTPS ? &https_transport : &plain_transport;
+}
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Theory of operation. An exchange is a query and its tries, one after another. Each try
  * goes to the best server that did not yet refuse it: the one this exchange asked least
- * often, alive before dead, then the order of the configuration. It ends with the first
+ * often, alive before dead, then the order of the configuration; where servers race, to the
+ * best two at once. It ends with the first
  * reply that is an answer, or with TRIES_MAX tries, or when every server has refused; then
  * a refusal is passed on rather than a time-out. Servers may be exchanged under it: a try
  * whose server is gone fails and the next one is made. */
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -22,10 +24,13 @@ enum {
 	DEAD_AFTER = 2,           /* failures in a row */
 	DEAD_MS = 10000,
 	OPT_BARE = 11,
+	LEGS = 2,
 };
 
 struct server {
 	struct upstream_state state;
+	uint32_t serial;          /* never another's */
+	const struct transport_kind *kind;
 	struct transport *transport;
 	unsigned failing;         /* in a row */
 	int64_t dead_until_ms;
@@ -36,7 +41,16 @@ struct upstreams {
 	struct resolver_conf conf; /* its list is not ours */
 	struct server servers[UPSTREAMS_MAX];
 	size_t n;
+	uint32_t serials;
 	struct exchange *exchanges;
+};
+
+/* one try of an exchange; two at a time where servers race */
+struct leg {
+	struct exchange *owner;
+	struct try *try;          /* NULL: none under way */
+	const struct transport_kind *kind;
+	uint32_t serial;          /* of its server */
 };
 
 struct exchange {
@@ -44,8 +58,7 @@ struct exchange {
 	struct exchange *next, **at;
 	exchange_done done;
 	void *ctx;
-	struct try *try;
-	struct upstream to;       /* the server of the try under way */
+	struct leg legs[LEGS];
 	unsigned tries;
 	uint8_t asked[UPSTREAMS_MAX];
 	uint8_t refused;          /* bit per server */
@@ -64,13 +77,21 @@ static struct server *server_find(struct upstreams *u, const struct upstream *up
 	return NULL;
 }
 
+static struct server *server_of(struct upstreams *u, const struct leg *l)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (u->servers[i].serial == l->serial)
+			return &u->servers[i];
+	return NULL;
+}
+
 static int server_open(struct upstreams *u, const struct upstream *up, struct server *out)
 {
-	struct server s = { .state = { .up = *up } };
-	int r = plain_transport.open(u->loop, up, &u->conf, &s.transport);
+	struct server s = { .state = { .up = *up }, .serial = ++u->serials,
+		.kind = transport_kind(up) };
+	int r = s.kind->open(u->loop, up, &u->conf, &s.transport);
 
-	if (r == 0)
-		*out = s;
+	*out = s;
 	return r;
 }
 
@@ -79,13 +100,56 @@ static void server_ok(struct server *s)
 	s->failing = 0;
 	s->dead_until_ms = 0;
 	s->state.last_ok_ms = clock_unix_ms();
+	s->state.why[0] = '\0';
 }
 
-static void server_failed(struct server *s)
+static const char *failure_text(int r)
 {
+	switch (r) {
+	case -ETIMEDOUT:
+		return "no answer in time";
+	case -ECONNREFUSED:
+		return "it does not listen";
+	case -EBADMSG:
+		return "the reply is no answer to the query";
+	default:
+		return strerror(-r);
+	}
+}
+
+static void server_failed(struct server *s, int r)
+{
+	const char *why = s->kind->why && s->transport ? s->kind->why(s->transport) : NULL;
+
+	text_copy(s->state.why, sizeof(s->state.why), why && *why ? why : failure_text(r));
 	s->state.failed++;
 	if (++s->failing >= DEAD_AFTER)
 		s->dead_until_ms = clock_boot_ms() + DEAD_MS;
+}
+
+/* A fallback is for when the others cannot be reached: their refusals stand. */
+static bool fallback_due(const struct exchange *x)
+{
+	const struct upstreams *u = x->owner;
+	int64_t now_ms = clock_boot_ms();
+
+	if (x->refused)
+		return false;
+	for (size_t i = 0; i < u->n; i++) {
+		const struct server *s = &u->servers[i];
+
+		if (!s->state.up.fallback && s->dead_until_ms <= now_ms && x->asked[i] == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_asked(const struct exchange *x, const struct server *s)
+{
+	for (unsigned i = 0; i < LEGS; i++)
+		if (x->legs[i].try && x->legs[i].serial == s->serial)
+			return true;
+	return false;
 }
 
 /* the next server for this exchange, or NULL when all have refused */
@@ -93,16 +157,18 @@ static struct server *server_pick(struct exchange *x)
 {
 	struct upstreams *u = x->owner;
 	int64_t now_ms = clock_boot_ms();
+	bool fallback = fallback_due(x);
 	unsigned least = UINT_MAX;
 	struct server *best = NULL;
 
 	for (size_t i = 0; i < u->n; i++) {
-		bool dead = u->servers[i].dead_until_ms > now_ms;
-		unsigned cost = x->asked[i] * 2u + dead;
+		struct server *s = &u->servers[i];
+		unsigned cost = x->asked[i] * 2u + (s->dead_until_ms > now_ms);
 
-		if (x->refused >> i & 1 || cost >= least)
+		if (x->refused >> i & 1 || cost >= least || is_asked(x, s) ||
+			(s->state.up.fallback && !fallback))
 			continue;
-		best = &u->servers[i];
+		best = s;
 		least = cost;
 	}
 	return best;
@@ -110,6 +176,9 @@ static struct server *server_pick(struct exchange *x)
 
 static void exchange_free(struct exchange *x)
 {
+	for (unsigned i = 0; i < LEGS; i++)
+		if (x->legs[i].try)
+			x->legs[i].kind->forget(x->legs[i].try);
 	*x->at = x->next;
 	if (x->next)
 		x->next->at = x->at;
@@ -137,8 +206,9 @@ static void exchange_end(struct exchange *x, int r, const uint8_t *msg, size_t l
 static void on_try(void *ctx, int r, const uint8_t *msg, size_t len);
 
 /* starts tries until one is under way; 0, or what the last one failed with */
-static int exchange_try(struct exchange *x)
+static int leg_try(struct leg *l)
 {
+	struct exchange *x = l->owner;
 	unsigned most = x->owner->n > 1 ? TRIES_MAX : TRIES_ONE;
 
 	while (x->tries < most) {
@@ -149,23 +219,37 @@ static int exchange_try(struct exchange *x)
 			return x->error ? x->error : -ENETUNREACH;
 		x->tries++;
 		x->asked[s - x->owner->servers]++;
-		x->to = s->state.up;
+		l->serial = s->serial;
+		l->kind = s->kind;
 		s->state.sent++;
-		r = s->transport ? plain_transport.send(s->transport, x->query, x->len,
-			on_try, x, &x->try) : -EIO;
+		r = s->transport ? s->kind->send(s->transport, x->query, x->len, on_try, l,
+			&l->try) : -EIO;
 		if (r == 0)
 			return 0;
-		server_failed(s);
+		l->try = NULL;
+		server_failed(s, r);
 		x->error = r;
 	}
 	return x->error ? x->error : -ETIMEDOUT;
 }
 
-static void exchange_next(struct exchange *x)
+static int exchange_start(struct exchange *x)
 {
-	int r = exchange_try(x);
+	int r = leg_try(&x->legs[0]);
 
-	if (r < 0)
+	if (r == 0 && x->owner->conf.race)
+		leg_try(&x->legs[1]); /* none left to ask: the first runs alone */
+	return r;
+}
+
+/* l's try is over without an answer */
+static void exchange_next(struct leg *l)
+{
+	struct exchange *x = l->owner;
+	struct leg *other = &x->legs[l == x->legs];
+	int r = leg_try(l);
+
+	if (r < 0 && !other->try)
 		exchange_end(x, r, NULL, 0);
 }
 
@@ -211,14 +295,15 @@ static bool without_edns(struct exchange *x)
 	return true;
 }
 
-static void on_reply(struct exchange *x, struct server *s, const uint8_t *msg, size_t len)
+static void on_reply(struct leg *l, struct server *s, const uint8_t *msg, size_t len)
 {
+	struct exchange *x = l->owner;
 	uint8_t rcode = msg[3] & 15;
 
 	if (s)
 		server_ok(s);
 	if (rcode == RCODE_FORMERR && without_edns(x)) {
-		exchange_next(x);
+		exchange_next(l);
 		return;
 	}
 	if (rcode != RCODE_SERVFAIL && rcode != RCODE_REFUSED && rcode != RCODE_NOTIMP) {
@@ -228,25 +313,26 @@ static void on_reply(struct exchange *x, struct server *s, const uint8_t *msg, s
 	refusal_keep(x, msg, len);
 	if (s)
 		x->refused |= (uint8_t)(1u << (s - x->owner->servers));
-	exchange_next(x);
+	exchange_next(l);
 }
 
 static void on_try(void *ctx, int r, const uint8_t *msg, size_t len)
 {
-	struct exchange *x = ctx;
-	struct server *s = server_find(x->owner, &x->to);
+	struct leg *l = ctx;
+	struct exchange *x = l->owner;
+	struct server *s = server_of(x->owner, l);
 
-	x->try = NULL;
+	l->try = NULL;
 	if (r == 0 && matches(x, msg, len)) {
-		on_reply(x, s, msg, len);
+		on_reply(l, s, msg, len);
 		return;
 	}
 	x->error = r < 0 ? r : -EBADMSG;
 	if (r == -ECANCELED)
 		x->tries--; /* the server was taken away, it did not fail */
 	else if (s)
-		server_failed(s);
-	exchange_next(x);
+		server_failed(s, x->error);
+	exchange_next(l);
 }
 
 int upstreams_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
@@ -269,16 +355,11 @@ void upstreams_close(struct upstreams *u)
 {
 	if (!u)
 		return;
-	while (u->exchanges) {
-		struct exchange *x = u->exchanges;
-
-		if (x->try)
-			plain_transport.forget(x->try);
-		exchange_free(x);
-	}
+	while (u->exchanges)
+		exchange_free(u->exchanges);
 	for (size_t i = 0; i < u->n; i++)
 		if (u->servers[i].transport)
-			plain_transport.close(u->servers[i].transport);
+			u->servers[i].kind->close(u->servers[i].transport);
 	free(u);
 }
 
@@ -309,7 +390,6 @@ void upstreams_set(struct upstreams *u, const struct upstream *list, size_t n)
 
 		if (listed(list, i, &list[i]))
 			continue;
-		now[m].state.up = list[i];
 		if (old)
 			now[m] = *old;
 		else
@@ -320,7 +400,7 @@ void upstreams_set(struct upstreams *u, const struct upstream *list, size_t n)
 		struct server *s = &u->servers[i];
 
 		if (s->transport && !listed(list, n, &s->state.up))
-			plain_transport.close(s->transport);
+			s->kind->close(s->transport);
 	}
 	memcpy(u->servers, now, sizeof(now));
 	u->n = m;
@@ -347,7 +427,9 @@ int upstreams_ask(struct upstreams *u, const uint8_t *query, size_t len,
 	if (x->next)
 		x->next->at = &x->next;
 	u->exchanges = x;
-	r = exchange_try(x);
+	for (unsigned i = 0; i < LEGS; i++)
+		x->legs[i].owner = x;
+	r = exchange_start(x);
 	if (r < 0) {
 		exchange_free(x);
 		return r;
@@ -360,7 +442,9 @@ size_t upstreams_state(const struct upstreams *u, struct upstream_state *out, si
 {
 	size_t n = MIN(max, u->n);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		out[i] = u->servers[i].state;
+		out[i].dead = u->servers[i].dead_until_ms > clock_boot_ms();
+	}
 	return n;
 }

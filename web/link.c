@@ -118,7 +118,8 @@ static bool status_good(const struct link_status *s)
 		s->nupstreams > LINK_UPSTREAMS_MAX)
 		return false;
 	for (unsigned i = 0; i < s->nupstreams; i++) {
-		if (!ENDS(s->upstreams[i].name))
+		if (!ENDS(s->upstreams[i].name) || !ENDS(s->upstreams[i].why) ||
+			s->upstreams[i].dead > 1 || s->upstreams[i].fallback > 1)
 			return false;
 	}
 	return true;

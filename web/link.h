@@ -151,9 +151,12 @@ struct link_flow {
 };
 
 struct link_upstream {
-	char name[64];
+	char name[160];
+	char why[128];        /* it failed last, "" when it answered */
 	uint64_t sent, failed;
 	int64_t last_ok_ms;
+	uint8_t dead;         /* it is left alone for a while */
+	uint8_t fallback;
 };
 
 enum { LINK_UPSTREAMS_MAX = 8 };

@@ -402,6 +402,9 @@ static json_t *upstreams_of(const struct link_status *s)
 		set_number(o, "sent", u->sent);
 		set_number(o, "failed", u->failed);
 		set(o, "last_ok", object_time(u->last_ok_ms));
+		set(o, "dead", json_boolean(u->dead));
+		set(o, "fallback", json_boolean(u->fallback));
+		set(o, "why", u->why[0] ? json_string(u->why) : json_null());
 		json_array_append_new(list, o);
 	}
 	return list;

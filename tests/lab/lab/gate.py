@@ -15,7 +15,8 @@ from .process import Result, wait_for
 SECTIONS = {
     "daemon": ("instance", "state-dir", "runtime-dir", "scope", "mode", "default",
                "default-in", "when-down", "rules", "log"),
-    "resolver": ("listen", "upstream", "route", "search", "record", "rewrite", "special",
+    "resolver": ("listen", "upstream", "fallback", "bootstrap",
+                 "upstream-policy", "tls-ca", "route", "search", "record", "rewrite", "special",
                  "rebind-allow", "links", "single-label", "refusal", "cache-size", "dnssec",
                  "trust-anchor", "root-hints", "varlink", "cache-min-ttl", "cache-max-ttl",
                  "cache-max-negative-ttl", "serve-stale", "prefetch", "cache-persist"),

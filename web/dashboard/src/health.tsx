@@ -25,8 +25,10 @@ export function findings(s: Status | null): Finding[] {
 	add(s.history?.error, true, `The history is not written: ${safe(s.history?.error)}`);
 	add(!s.history?.error && s.history?.unread, true, `The history cannot be read: ${safe(s.history?.unread)}`);
 	add(s.history?.lost, true, `${s.history?.lost} records were lost before they came into the history.`);
-	for (const u of s.upstreams)
+	for (const u of s.upstreams) {
+		add(u.why && u.dead, true, `Upstream ${safe(u.name)} cannot be asked: ${safe(u.why)}`);
 		add(u.failed > u.sent / 2 && u.sent > 4, true, `Upstream ${safe(u.name)} fails often.`);
+	}
 	add(c['unknown'], false, `${c['unknown']} questions came from programs that could not be recognised.`);
 	add(s.mode === 'watch', false, 'Watch mode: nothing is refused; verdicts are what they would have been.');
 	return all;

@@ -37,7 +37,7 @@ export interface Status {
 	default: string | null; scope: string | null; when_down: string | null;
 	uptime_s: number | null;
 	identity: { mode: string; limits?: string | null; why: string | null; not_attributed?: string | null } | null;
-	upstreams: { name: string; sent: number; failed: number; last_ok: string | null }[];
+	upstreams: { name: string; sent: number; failed: number; last_ok: string | null; dead?: boolean; fallback?: boolean; why?: string | null }[];
 	sets: Record<string, number | boolean> | null;
 	counters: Record<string, number> | null; rule_errors: string | null;
 	filter?: { mode?: string; enabled?: boolean; until?: string | null } | string | null;
