@@ -189,16 +189,34 @@ static bool own_reverse(struct pass *p)
 	       (grant_by_addr(p->g->book, p->actor, &a) || addr_zone(&a) == ZONE_LOCALHOST);
 }
 
+/* A name that the configuration rewrote is asked for by the other one: a rule that denies
+ * that one decides before it is sent. */
+static void may_ask_alias(struct pass *p, const char *alias, struct decision *d)
+{
+	struct decision of;
+
+	if (!alias || (d->verdict != VERDICT_ALLOW && d->verdict != VERDICT_UNDECIDED))
+		return;
+	gate_at_name(p->g, asker_program(p), alias, p->local_name, clock_unix_ms() / 1000, &of);
+	if (of.verdict != VERDICT_DENY || of.reason != REASON_RULE)
+		return;
+	*d = of;
+	d->reason = REASON_CNAME;
+	text_copy(p->f.other, sizeof(p->f.other), alias);
+}
+
 static void may_ask(struct pass *p)
 {
 	struct gate *g = p->g;
+	const char *alias = resolver_alias(g->parts.resolver, p->q->q.name);
+	const char *to = alias ? alias : p->q->q.name;
 	struct decision d;
 
 	p->generation = g->generation;
 	p->mode = g->mode;
 	p->would = (struct decision){ 0 };
-	p->local_name = memo_local_name(g->memo, p->q->q.name) ||
-			resolver_local_name(g->parts.resolver, p->q->q.name);
+	p->local_name = memo_local_name(g->memo, to) ||
+			resolver_local_name(g->parts.resolver, to);
 	if (p->outside) {
 		p->f.verdict = VERDICT_ALLOW;
 		p->f.reason = REASON_OUTSIDE;
@@ -207,6 +225,7 @@ static void may_ask(struct pass *p)
 	}
 	gate_at_name(g, asker_program(p), p->q->q.name, p->local_name,
 		clock_unix_ms() / 1000, &d);
+	may_ask_alias(p, alias, &d);
 	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT && own_reverse(p))
 		d = (struct decision){ .verdict = VERDICT_ALLOW, .reason = REASON_FACTORY };
 	if (d.verdict == VERDICT_DENY && d.reason == REASON_DEFAULT &&

@@ -487,6 +487,14 @@ bool resolver_local_name(struct resolver *r, const char *name)
 	return ways_local_name(r->ways, name);
 }
 
+const char *resolver_alias(const struct resolver *r, const char *name)
+{
+	struct way way;
+
+	ways_find(r->ways, name, &way);
+	return way.alias;
+}
+
 enum resolver_guard resolver_guard(struct resolver *r, const char *name)
 {
 	return ways_guard(r->ways, name);

@@ -112,6 +112,9 @@ bool resolver_own_name(struct resolver *r, const char *name);
 /* was it made a name of this network by the hosts file or the configuration? */
 bool resolver_local_name(struct resolver *r, const char *name);
 
+/* the name that is asked for instead, by a rewrite or a CNAME of the configuration, or NULL */
+const char *resolver_alias(const struct resolver *r, const char *name);
+
 /* How far an answer for a name must not lead (DNS rebinding): nowhere it must not; not to
  * this machine; not to this machine nor its network */
 enum resolver_guard { GUARD_NONE, GUARD_LOOPBACK, GUARD_LAN };

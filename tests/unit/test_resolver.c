@@ -3,6 +3,7 @@
  * which does what a name's first label says. */
 #include "base/macros.h"
 #include "resolver/resolver.h"
+#include "resolver/route.h"
 
 #include "tests/unit/dns_build.h"
 
@@ -512,6 +513,73 @@ static void hosts_file_is_read_again(void **state)
 	unlink(path);
 }
 
+/* a route's answers are its own: in the cache, under way, and when its servers go */
+static void routes_are_apart(void **state)
+{
+	struct server usual, own;
+	struct upstream u;
+	struct route route = { .domain = "corp.test", .n = 1 };
+	struct resolver *r;
+	struct asked d, waits;
+
+	(void)state;
+	server_start(&usual);
+	server_start(&own);
+	u = upstream_of(&usual);
+	route.servers[0] = upstream_of(&own);
+	r = resolver_new(&u, 1);
+	ask_wait(r, "a.corp.test", &d);
+	assert_int_equal(usual.udp_queries, 1);
+	assert_int_equal(resolver_links_set(r, &route, 1), 0);
+	ask_wait(r, "a.corp.test", &d);
+	assert_false(d.cached);
+	ask_wait(r, "a.corp.test", &d);
+	assert_true(d.cached);
+	assert_int_equal(own.udp_queries, 1);
+	assert_int_equal(usual.udp_queries, 1);
+	ask_wait(r, "a.test", &d);
+	assert_int_equal(usual.udp_queries, 2);
+
+	own.silent = true;
+	assert_int_equal(ask(r, "b.corp.test", &waits), 0);
+	assert_int_equal(resolver_links_set(r, NULL, 0), 0);
+	assert_int_equal(waits.calls, 1);
+	assert_int_equal(waits.r, -ENETUNREACH);
+	ask_wait(r, "b.corp.test", &d);
+	assert_int_equal(d.r, 0);
+	assert_int_equal(usual.udp_queries, 3);
+	resolver_close(r);
+	server_stop(&usual);
+	server_stop(&own);
+}
+
+static void a_rewritten_name(void **state)
+{
+	struct resolver_conf conf = { .nupstreams = 1, .cache_bytes = 1 << 20,
+		.timeout_ms = 200, .hosts = "/nonexistent", .names = "rewrite x.own=a.test\n" };
+	struct server s;
+	struct upstream u;
+	struct resolver *r;
+	struct asked d;
+
+	(void)state;
+	server_start(&s);
+	u = upstream_of(&s);
+	conf.upstreams = &u;
+	assert_int_equal(resolver_open(&loop, &conf, &r), 0);
+	assert_string_equal(resolver_alias(r, "x.own"), "a.test");
+	ask_wait(r, "x.own", &d);
+	assert_int_equal(d.r, 0);
+	assert_int_equal(d.nitems, 2); /* the CNAME, and where that leads */
+	ask_wait(r, "x.own", &d);
+	assert_true(d.cached);
+	ask_wait(r, "a.test", &d);
+	assert_false(d.cached); /* apart */
+	assert_int_equal(d.nitems, 1);
+	resolver_close(r);
+	server_stop(&s);
+}
+
 /* until it is no longer given out fresh */
 static void age(struct resolver *r, const char *name)
 {
@@ -712,6 +780,8 @@ int main(void)
 			loop_start, loop_end),
 		cmocka_unit_test_setup_teardown(flushed_is_asked_anew, loop_start, loop_end),
 		cmocka_unit_test_setup_teardown(hosts_file_is_read_again, loop_start, loop_end),
+		cmocka_unit_test_setup_teardown(routes_are_apart, loop_start, loop_end),
+		cmocka_unit_test_setup_teardown(a_rewritten_name, loop_start, loop_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
