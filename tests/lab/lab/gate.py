@@ -286,10 +286,19 @@ def _capabilities(pid):
     return int(line.split()[1], 16)
 
 
+def closing(lab, to):
+    """Connections to an address whose last packets may be still to come."""
+    ends = ((lab.outside, "dst"), (lab.far, "src"))
+    lines = [line for place, end in ends
+             for line in place.run("ss", "-Htan", end, to).out.splitlines()]
+    return [line for line in lines if not line.startswith(("LISTEN", "TIME-WAIT"))]
+
+
 def refused_beside_control(lab, refused, control, to):
     """A refusal counts only beside its control: refused() is tried, and not one packet of it
     reaches the address (nor the v6 one beside it); then control() gets through to the same.
     Both give a Result."""
+    wait_for(lambda: not closing(lab, to), f"what went to {to} before to be over")
     with lab.capture_to(to) as wire:
         no = refused()
         assert not no.ok, f"was not refused: {no}"
