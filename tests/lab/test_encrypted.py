@@ -145,6 +145,19 @@ def test_a_connection_that_breaks(lab, ca, unbound, scheme):
     assert ask(gate, zones.name(2)).status == "NOERROR"
 
 
+@pytest.mark.parametrize("scheme", ["tls", "https"])
+def test_a_connection_that_breaks_under_a_query(lab, ca, unbound, scheme):
+    gate = lab.scupperd(rules=KDIG, upstream=f"{scheme}://{SERVER}:{PORTS[scheme]}#{NAME}",
+                        tls_ca=ca)
+    assert ask(gate, "www.shop.test").status == "NOERROR"
+    asking = gate.start("kdig", "+time=20", "+retry=0", STUB, "a.slow.shop.test")
+    wait_for(lambda: state(gate)["sent"] == 2, "the query to be sent")
+    killed = lab.far.run("ss", "-HKtn", "src", f"{SERVER}:{PORTS[scheme]}")
+    assert SERVER in killed.out, killed
+    wait_for(lambda: not asking.running, "the answer")
+    assert zones.WWW4 in asking.out and state(gate)["failed"] == 0, asking.out
+
+
 def test_the_fallback(lab, ca, unbound):
     """In clear, but only while nobody else can be reached."""
     gate = lab.scupperd(rules=KDIG, upstream=f"tls://{SERVER}#{NAME}", fallback=zones.DNS4,
