@@ -256,7 +256,7 @@ static int route_server_add(struct route *r, const char *text, char why[static S
 		return cannot(why, "more than %d servers for %s", UPSTREAMS_MAX, r->domain);
 	if (upstream_parse(text, &r->servers[r->n]) < 0 ||
 		r->servers[r->n].kind != UPSTREAM_PLAIN)
-		return cannot(why, "\"%.80s\" is no server: expected what upstream= takes", text);
+		return cannot(why, "\"%.80s\" is no server: expected ADDRESS or ADDRESS:PORT", text);
 	r->n++;
 	return 0;
 }
