@@ -254,9 +254,9 @@ static int route_server_add(struct route *r, const char *text, char why[static S
 {
 	if (r->n == UPSTREAMS_MAX)
 		return cannot(why, "more than %d servers for %s", UPSTREAMS_MAX, r->domain);
-	if (upstream_parse(text, &r->servers[r->n]) < 0 ||
-		r->servers[r->n].kind != UPSTREAM_PLAIN)
-		return cannot(why, "\"%.80s\" is no server: expected ADDRESS or ADDRESS:PORT", text);
+	if (upstream_parse(text, &r->servers[r->n]) < 0 || !r->servers[r->n].addr.family)
+		return cannot(why, "\"%.80s\" is no server with an address: expected what "
+				   "upstream= takes, with one", text);
 	r->n++;
 	return 0;
 }

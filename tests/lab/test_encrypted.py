@@ -108,6 +108,14 @@ def test_answers_and_nothing_in_clear(lab, ca, unbound, upstream, port):
     assert state(gate)["why"] is None and state(gate)["failed"] == 0
 
 
+def test_a_route_may_be_encrypted(lab, ca, unbound):
+    gate = lab.scupperd(rules=KDIG, route=f"shop.test=tls://{SERVER}#{NAME}", tls_ca=ca)
+    with lab.capture("src host 10.53.0.1 and (port 53 or port 853)") as wire:
+        answer = ask(gate, zones.name(1))
+        assert answer.status == "NOERROR" and zones.address4(1) in answer.out, answer
+        assert {p.dport for p in wire.packets()} == {853}
+
+
 @pytest.mark.parametrize("scheme", ["tls", "https"])
 def test_a_certificate_that_does_not_hold(lab, ca, unbound, scheme):
     expired = Unbound(lab, ca, EXPIRED, days="0")

@@ -167,7 +167,7 @@ def test_each_way_to_refuse(lab, refusal):
 
 
 @pytest.mark.parametrize("key,value,says", [
-    ("route", "corp.test=nowhere at all", "is no server"),
+    ("route", "corp.test=nowhere at all", "is no server with an address"),
     ("rewrite", "a.test=", "neither an address nor a name"),
     ("record", "a.test A x", "is no value for A"),
 ])

@@ -269,7 +269,7 @@ static void bad_values(void **state)
 		{ "", "rewrite", "*.a.test=x.a.test", "itself rewritten" },
 		{ "", "route", "corp.test", "expected DOMAIN=SERVER" },
 		{ "", "route", "corp.test=", "expected DOMAIN=SERVER" },
-		{ "", "route", "corp.test=10.0.0.1,x y", "is no server" },
+		{ "", "route", "corp.test=10.0.0.1,x y", "is no server with an address" },
 		{ "", "route", "10.1.0.0/8=10.0.0.1", "neither a domain nor a network" },
 		{ "", "route", "10.0.0.0/9=10.0.0.1", "too many reverse zones" },
 		{ "", "route", ".=10.0.0.1", "neither a domain" },
