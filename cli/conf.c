@@ -389,6 +389,14 @@ static int read_cache_persist(struct reader *r, const char *value)
 	return read_yes(value, &r->c->cache_persist);
 }
 
+static int read_varlink(struct reader *r, const char *value)
+{
+	if (*value != '/' || strlen(value) >= sizeof(r->c->varlink))
+		return -EINVAL;
+	strcpy(r->c->varlink, value);
+	return 0;
+}
+
 static int read_gate_port(struct reader *r, const char *value)
 {
 	char *end;
@@ -556,7 +564,7 @@ static const struct key keys[] = {
 	{ "resolver", "dnssec", false, read_dnssec, "off, trust-ad or validate" },
 	{ "resolver", "trust-anchor", false, read_anchor, "an absolute path" },
 	{ "resolver", "root-hints", false, read_root_hints, "an absolute path" },
-	{ "resolver", "varlink", false, NULL, "" },
+	{ "resolver", "varlink", false, read_varlink, "an absolute path of at most 107 bytes" },
 	{ "gate", "port", false, read_gate_port, "1 to 1023, or 0 for a free one" },
 	{ "gate", "peek", false, read_peek, "0ms to 10s" },
 	{ "gate", "peek-ports", false, read_peek_ports, "ports with commas, 8 at most" },

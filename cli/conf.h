@@ -13,6 +13,7 @@
 
 enum {
 	CONF_PATH_MAX = 256,
+	CONF_SOCKET_MAX = 108, /* of a UNIX socket's path, with its NUL */
 	CONF_LISTEN_MAX = 8,
 	CONF_UPSTREAMS_MAX = UPSTREAMS_MAX,
 	CONF_PEEK_PORTS_MAX = 8,
@@ -64,6 +65,7 @@ struct conf {
 	uint32_t serve_stale_s; /* 0: not */
 	bool prefetch, cache_persist;
 	char names[CONF_NAMES_MAX]; /* of records, routes and so on: lines for statics_parse() */
+	char varlink[CONF_SOCKET_MAX]; /* "": none */
 	/* [gate] */
 	uint16_t gate_port;    /* 0: a free one below 1024 */
 	unsigned peek_ms;

@@ -452,6 +452,16 @@ static int listen_on(struct core *c, const int fds[2], listener_take take)
 	return r;
 }
 
+static int open_varlink(struct core *c)
+{
+	struct varlink_calls calls;
+
+	if (c->held->varlink < 0)
+		return 0;
+	gate_varlink(c->gate, &calls);
+	return varlink_open(&c->loop, c->held->varlink, c->held->version, &calls, &c->varlink);
+}
+
 static int open_listeners(struct core *c)
 {
 	struct held *h = c->held;
@@ -464,7 +474,7 @@ static int open_listeners(struct core *c)
 			r = gate_listen(c->gate, h->gate[i]);
 	for (unsigned i = 0; r == 0 && i < h->nplain; i++)
 		r = listen_on(c, h->plain[i], gate_take_plain);
-	return r;
+	return r < 0 ? r : open_varlink(c);
 }
 
 static void say_ready(void *ctx, int r)
@@ -554,6 +564,7 @@ static void close_all(struct core *c)
 {
 	for (unsigned i = 0; i < c->nlisteners; i++)
 		listener_close(c->listeners[i]);
+	varlink_close(c->varlink);
 	db_close(c->db); /* its last answers go to the book, and by it to the gate */
 	book_close(c->book);
 	filter_close(c->filter);

@@ -16,6 +16,7 @@
 #include "nft/nft.h"
 #include "nft/route.h"
 #include "resolver/listen.h"
+#include "resolver/varlink.h"
 #include "web/session.h"
 #include "who/diag.h"
 
@@ -238,6 +239,20 @@ static int open_plain(struct held *h, char *why, size_t why_max)
 	return 0;
 }
 
+/* Without BPF nobody could say whose program a UNIX client is, where its packets will show:
+ * clients find no socket then, and ask by DNS. */
+static int open_varlink(struct held *h, char *why, size_t why_max)
+{
+	if (!h->conf->varlink[0])
+		return 0;
+	if (!h->who || h->basic) {
+		log_warning("varlink=%s in [resolver] is not served: that needs BPF",
+			h->conf->varlink);
+		return 0;
+	}
+	return varlink_socket(h->conf->varlink, why, why_max, &h->varlink);
+}
+
 static int open_link(struct held *h)
 {
 	int fds[2], size = LINK_BUFFER;
@@ -292,7 +307,9 @@ static int open_listeners(struct held *h, char *why, size_t why_max)
 	}
 	if (h->who)
 		r = held_open_gate(h, why, why_max);
-	return r < 0 ? r : open_plain(h, why, why_max);
+	if (r == 0)
+		r = open_plain(h, why, why_max);
+	return r < 0 ? r : open_varlink(h, why, why_max);
 }
 
 static void held_init(struct held *h, const struct conf *conf)
@@ -300,7 +317,7 @@ static void held_init(struct held *h, const struct conf *conf)
 	memset(h, 0, sizeof(*h));
 	h->conf = conf;
 	h->started_ms = clock_unix_ms();
-	h->nft = h->link_core = h->link_web = h->control = h->past = -1;
+	h->nft = h->link_core = h->link_web = h->control = h->past = h->varlink = -1;
 	pair_init(h->private4);
 	pair_init(h->private6);
 	pair_init(h->ready);
@@ -373,6 +390,10 @@ void held_close(struct held *h, bool down)
 	pair_close(h->ready);
 	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
 		pair_close(h->plain[i]);
+	if (h->varlink >= 0) {
+		unlink(h->conf->varlink);
+		close(h->varlink);
+	}
 	if (h->control >= 0) {
 		snprintf(path, sizeof(path), "%s/control.sock", h->conf->runtime_dir);
 		unlink(path);

@@ -36,6 +36,7 @@ struct held {
 	int gate[2];               /* its listeners, IPv4 and IPv6; -1 none */
 	int plain[CONF_LISTEN_MAX][2];
 	unsigned nplain;
+	int varlink;               /* -1: none */
 	int link_core, link_web;
 	int control;
 	int web[4];                /* the dashboard's listeners */

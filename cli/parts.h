@@ -18,6 +18,7 @@
 #include "nft/tunnel.h"
 #include "resolver/listen.h"
 #include "resolver/resolver.h"
+#include "resolver/varlink.h"
 #include "who/basic.h"
 #include "who/diag.h"
 
@@ -47,6 +48,7 @@ struct core {
 	struct gate *gate;
 	struct listener *listeners[LISTENERS_MAX];
 	unsigned nlisteners;
+	struct varlink *varlink;
 	struct upstream upstreams[CONF_UPSTREAMS_MAX];
 	unsigned nupstreams;
 	struct timespec resolv_changed;

@@ -126,6 +126,14 @@ static const struct diag_socket *socket_find(struct pass *p)
 	return a->found ? &a->socket : NULL;
 }
 
+void asker_outside(struct pass *p, uint32_t uid)
+{
+	asker_is(p, outside_program(), HOW_OUTSIDE);
+	p->f.uid = uid;
+	p->outside = true;
+	p->g->stats.outside++;
+}
+
 /*
  * Not redirected: usually a process outside the scope. But the table may be gone, so its
  * socket is looked up: with our magic it is judged as the actor it bears; a socket that
@@ -144,9 +152,6 @@ void asker_plain(struct pass *p)
 		who = who_actor(g->parts.who, s->mark & ACTOR_MASK);
 		asker_is(p, who, who->known ? HOW_KERNEL : HOW_NOBODY);
 	} else {
-		asker_is(p, outside_program(), HOW_OUTSIDE);
-		p->f.uid = s->uid;
-		p->outside = true;
-		g->stats.outside++;
+		asker_outside(p, s->uid);
 	}
 }

@@ -3,6 +3,7 @@
  * The one natural way of a query, a stage a function, in the order of this file:
  *
  *   in      a listener hands over a query                          gate_take_*
+ *           a UNIX client's call becomes queries without one       gate_varlink (varlink.c)
  *   who     its source address, or its socket, says whose it is    asker_* (asker.c)
  *   may     rules: may this program know this name?                may_ask
  *   answer  hosts file, cache or upstream                          fetch, on_answer
@@ -133,9 +134,7 @@ void gate_take_plain(void *gate, struct dns_query *q)
 		plain(p);
 }
 
-int gate_ask(struct gate *g, const struct program *who, const char *name, uint16_t type,
-	void (*done)(void *ctx, bool ok, const struct addr *addrs, unsigned n), void *ctx,
-	struct inner **out)
+int pass_inner(struct gate *g, const char *name, uint16_t type, struct pass **out)
 {
 	struct inner *i = calloc(1, sizeof(*i));
 	enum rcode rcode;
@@ -157,10 +156,28 @@ int gate_ask(struct gate *g, const struct program *who, const char *name, uint16
 		free(i);
 		return -ENOBUFS;
 	}
-	i->done = done;
-	i->ctx = ctx;
 	p->inner = i;
-	*out = i;
+	*out = p;
+	return 0;
+}
+
+void pass_go(struct pass *p)
+{
+	may_ask(p);
+}
+
+int gate_ask(struct gate *g, const struct program *who, const char *name, uint16_t type,
+	void (*done)(void *ctx, bool ok, const struct addr *addrs, unsigned n), void *ctx,
+	struct inner **out)
+{
+	struct pass *p;
+	int r = pass_inner(g, name, type, &p);
+
+	if (r < 0)
+		return r;
+	p->inner->done = done;
+	p->inner->ctx = ctx;
+	*out = p->inner;
 	if (gate_by_key(g)) {
 		p->own = calloc(1, sizeof(*p->own));
 		if (p->own)
@@ -174,6 +191,7 @@ int gate_ask(struct gate *g, const struct program *who, const char *name, uint16
 void gate_ask_cancel(struct inner *i)
 {
 	i->done = NULL;
+	i->replied = NULL;
 }
 
 /* --- may ------------------------------------------------------------------------------ */
@@ -386,7 +404,14 @@ static void answer_inner(struct pass *p)
 
 	if (i->done)
 		i->done(i->ctx, ok, p->open, ok ? p->nopen : 0);
-	i->done = NULL;
+	if (i->replied) {
+		int n = pass_reply(p, p->g->reply, sizeof(p->g->reply));
+
+		if (n > 0)
+			p->f.rcode = (uint16_t)(p->g->reply[3] & 15);
+		i->replied(i->ctx, p, p->g->reply, n > 0 ? (size_t)n : 0);
+	}
+	gate_ask_cancel(i);
 }
 
 static void finish(struct pass *p)

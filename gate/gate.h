@@ -25,6 +25,7 @@ struct gate;
 struct resolver;
 struct basic;
 struct diag;
+struct varlink_calls;
 
 /* enforce: as the rules say. watch and paused: judged, told with the verdict it would have
  * had (flow.watched), nothing refused; watch is for good and writes no grants. blocked:
@@ -89,6 +90,11 @@ void gate_after(struct gate *g, void (*done)(void *ctx, int r), void *ctx);
 /* listener_take for both listeners: redirected (private) and plain */
 void gate_take_redirected(void *gate, struct dns_query *q);
 void gate_take_plain(void *gate, struct dns_query *q);
+
+/* What serves varlink clients (resolver/varlink.h), attributed by the kernel's word of who
+ * connected; only where numbers are programs' (BPF mode). ctx is the gate: it must be closed
+ * after them. */
+void gate_varlink(struct gate *g, struct varlink_calls *out);
 
 /* a listening socket to which the table redirects TCP that no set admits (gate/proxy.c);
  * it stays the caller's */

@@ -56,8 +56,15 @@ struct inner {
 	struct dns_query q;
 	uint8_t msg[INNER_QUERY_MAX];
 	void (*done)(void *ctx, bool ok, const struct addr *addrs, unsigned n); /* NULL: cancelled */
+	/* or this, with what a DNS client over TCP would get; len 0: there is none */
+	void (*replied)(void *ctx, const struct pass *p, const uint8_t *msg, size_t len);
 	void *ctx;
 };
+
+/* A pass for such a question: its asker is to be named, then pass_go(), which may end it before
+ * it returns. -ENOMEM, -ENOBUFS, -EINVAL */
+int pass_inner(struct gate *g, const char *name, uint16_t type, struct pass **out);
+void pass_go(struct pass *p);
 
 void pass_clear(struct pass *p);
 void pass_own(struct own_program *own, const struct program *who,
@@ -68,6 +75,8 @@ void pass_decided(struct pass *p, const struct decision *d);
 /* who (asker.c): fills actor, serial and the record's head */
 void asker_is(struct pass *p, const struct program *who, enum how how);
 void asker_process_is(struct pass *p);
+/* nobody of the scope: shown, not judged */
+void asker_outside(struct pass *p, uint32_t uid);
 void asker_plain(struct pass *p);
 void asker_basic(struct pass *p, void (*asked)(struct pass *p, bool ok));
 /* by key: whose number is known, and which of its programs is found out */

@@ -92,6 +92,21 @@ int who_record(struct who *w, const struct who_tuple *t, uint32_t actor,
 	struct process *out);
 int who_process(struct who *w, int32_t tgid, struct process *out); /* from the table, -ENOENT */
 
+/* A client of a UNIX socket of ours (who/peer.c). Not by key: there is no number for who sent
+ * no packet. -errno, -ESRCH among them: it is gone, or its pid says nothing here */
+struct who_peer {
+	int32_t pid;
+	uint32_t uid;
+	int pidfd;      /* owned: who_peer_close */
+	uint64_t start; /* of the process, in boot-clock ns */
+};
+int who_peer_open(struct who *w, int fd, struct who_peer *out);
+void who_peer_close(struct who_peer *p);
+/* The number of its program, which it is given if it has none yet; ACTOR_NONE: it is outside of
+ * the scope, ACTOR_UNKNOWN: gone, or no number is left. The others are untouched on that. */
+uint32_t who_peer_actor(struct who *w, const struct who_peer *p, struct process *out,
+	bool *in_scope);
+
 /* What rules say of all that a number may do, for hooks that see no address: packet sockets,
  * joining groups. ACTOR_SELF: for those of whom neither is said; number 0: for all, whatever is
  * said of them. Without w, and by key, there is nobody to be told. */
