@@ -327,23 +327,33 @@ static int list_rm(const struct lists *o, const char *name)
 	return DONE;
 }
 
+static bool well_formed(int n, char **args)
+{
+	static const struct { const char *word; int least, most; } commands[] = {
+		{ "add", 3, 3 }, { "update", 1, 2 }, { "show", 1, 2 }, { "rm", 2, 2 },
+	};
+
+	for (size_t i = 0; n && i < ARRAY_LEN(commands); i++)
+		if (strcmp(args[0], commands[i].word) == 0)
+			return n >= commands[i].least && n <= commands[i].most;
+	return false;
+}
+
+/* a well-formed one */
 static int dispatch(const struct lists *o, int n, char **args)
 {
-	const char *word = n ? args[0] : "";
+	const char *word = args[0];
 
 	for (int i = 1; i < n; i++)
 		if (i == 1 && !list_name_ok(args[i]) && strcmp(word, "add") != 0)
 			return fail(args[i], "there is no such list");
-	if (strcmp(word, "add") == 0 && n == 3)
+	if (strcmp(word, "add") == 0)
 		return list_add(o, args[1], args[2]);
-	if (strcmp(word, "update") == 0 && n <= 2)
+	if (strcmp(word, "update") == 0)
 		return n == 2 ? update_one(o, args[1]) : each(o, update_one);
-	if (strcmp(word, "show") == 0 && n <= 2)
+	if (strcmp(word, "show") == 0)
 		return n == 2 ? show_one(o, args[1]) : each(o, show_one);
-	if (strcmp(word, "rm") == 0 && n == 2)
-		return list_rm(o, args[1]);
-	fputs(usage, stderr);
-	return USAGE;
+	return list_rm(o, args[1]);
 }
 
 int list_main(int argc, char **argv)
@@ -377,6 +387,11 @@ int list_main(int argc, char **argv)
 					"--help\n");
 			return USAGE;
 		}
+	}
+	if (!well_formed(argc - optind, argv + optind)) {
+		fputs("scupper: usage: scupper list add NAME URL|FILE | update [NAME] | "
+		      "show [NAME] | rm NAME\n", stderr);
+		return USAGE;
 	}
 	if (conf_load(path, &conf, why, sizeof(why)) < 0) {
 		fprintf(stderr, "scupper: list: %s\n", why);
