@@ -145,3 +145,56 @@ def test_a_live_socket_is_not_stolen(lab):
     assert str(path) in gate.log and str(holder.pid) in gate.log, gate.log
     assert path.exists()
     holder.stop()
+
+
+# Three calls on one connected socket: by who connected, by its child, by what it became.
+PASSED = r"""
+import json, os, socket, sys
+path, name = sys.argv[1:3]
+call = json.dumps({"method": "io.systemd.Resolve.ResolveHostname",
+                   "parameters": {"name": name}}).encode() + b"\0"
+AFTER = '''
+import socket, sys
+s = socket.socket(fileno=int(sys.argv[1]))
+s.sendall(bytes.fromhex(sys.argv[2]))
+got = b""
+while not got.endswith(b"\\0"):
+    some = s.recv(65536)
+    if not some:
+        break
+    got += some
+print(got.decode().rstrip("\\0") or "closed", flush=True)
+'''
+def connected():
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    s.set_inheritable(True)
+    return s
+def run(s, program):
+    os.execv(program, [program, "-c", AFTER, str(s.fileno()), call.hex()])
+s = connected()
+s.sendall(call)
+got = b""
+while not got.endswith(b"\0"):
+    got += s.recv(65536)
+print(got.decode().rstrip("\0"), flush=True)
+child = os.fork()
+if child == 0:
+    run(s, sys.argv[3])
+os.waitpid(child, 0)
+run(connected(), sys.argv[3])
+"""
+
+
+def test_a_socket_that_others_write_to_is_nobodys(lab):
+    """The control is the first call; then a child of another program, then another program in
+    the same process."""
+    socket = lab.tmp / "resolve.sock"
+    first, other = (lab.program(os.path.realpath(PYTHON), n) for n in ("first", "other"))
+    gate = lab.scupperd(rules=f"allow {first} .shop.test", varlink=socket)
+    said = gate.run(first, "-c", PASSED, socket, MAY, other)
+    lines = said.out.splitlines()
+    assert said.ok and len(lines) == 3 and "addresses" in lines[0], said
+    assert not any("addresses" in line for line in lines[1:]), said
+    refused = [q for q in gate.queries() if q["verdict"] == "deny"]
+    assert refused and not any(path_of(q) == str(first) for q in refused), refused
