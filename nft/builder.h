@@ -61,6 +61,7 @@ void if_sock_device(struct builder *b); /* MARK_DEVICE_BIT */
 void if_mark_ours(struct builder *b); /* stamped or not */
 void if_mark_stamped(struct builder *b); /* it has been through our postrouting */
 void if_mark_not_ours(struct builder *b);
+void if_mark_nobodys(struct builder *b); /* no instance's either */
 void do_stamp_from_sock(struct builder *b);
 void do_stamp_from_ct(struct builder *b);
 /* conntrack */

@@ -101,6 +101,13 @@ void if_mark_not_ours(struct builder *b)
 	compare(b, NFT_CMP_NEQ, &b->mark, sizeof(b->mark));
 }
 
+void if_mark_nobodys(struct builder *b)
+{
+	load_meta(b, NFT_META_MARK, R0);
+	load_bits32(b, R0, 0xff000000, 0);
+	equal32(b, 0);
+}
+
 void if_zone_none(struct builder *b)
 {
 	const uint16_t none = 0;

@@ -415,9 +415,10 @@ static void chain_post(struct builder *b)
 	RULE(b, if_out_not_lo(b), if_from(b, &number6, 48), do_drop(b));
 	RULE(b, if_ct_ours(b), do_stamp_from_ct(b));
 	/* Its entry is the program's already, its socket not yet: picked up anew, with another
-	 * source port as its own is taken. */
-	RULE(b, if_in_none(b), if_ct_new(b), if_ct_status(b, IPS_SRC_NAT, IPS_SRC_NAT),
-		if_on_for_all(b, SET_ADOPTING), do_jump(b, "no_yet"));
+	 * source port as its own is taken. What another instance translates bears its mark. */
+	RULE(b, if_in_none(b), if_mark_nobodys(b), if_ct_new(b),
+		if_ct_status(b, IPS_SRC_NAT, IPS_SRC_NAT), if_on_for_all(b, SET_ADOPTING),
+		do_jump(b, "no_yet"));
 }
 
 static void chains_make(struct builder *b)

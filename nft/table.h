@@ -6,7 +6,7 @@
 #include "nft/builder.h"
 
 enum {
-	TABLE_LAYOUT = 15, /* counts up whenever sets or chains change */
+	TABLE_LAYOUT = 16, /* counts up whenever sets or chains change */
 	TABLE_COMMENT_MAX = 240,
 };
 

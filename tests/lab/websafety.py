@@ -108,6 +108,7 @@ ROUTES = {
     "post /api/v1/rules/test": ("/api/v1/rules/test", '{"who":"unknown","what":"a.test"}', 200),
     "post /api/v1/undo/{id}": (UNDONE, "{}", 404),
     "put /api/v1/filter": ("/api/v1/filter", '{"enabled":true}', 200),
+    "post /api/v1/cache/flush": ("/api/v1/cache/flush", '{"name":"a.test"}', 200),
     "post /api/v1/explain": ("/api/v1/explain", '{"who":"unknown","what":"a.test"}', 200),
     "post /api/v1/login": ("/api/v1/login", '{"token":"no"}', 401),
     "post /api/v1/logout": ("/api/v1/logout", "{}", 204),
