@@ -85,7 +85,12 @@ class Quick:
         def ended():
             self.said  # a full terminal would stop it
             return self.popen.poll() is not None
-        wait_for(ended, "quickstart to end", seconds)
+        try:
+            wait_for(ended, "quickstart to end", seconds)
+        except AssertionError as late:
+            tree = subprocess.run(["ps", "-o", "pid,ppid,stat,wchan:20,args", "--forest", "-g",
+                                   str(self.popen.pid)], capture_output=True, text=True).stdout
+            raise AssertionError(f"{late}\n{self.said}\n{tree}") from None
         return self.popen.returncode
 
     def wait_gone(self):
