@@ -69,7 +69,7 @@ export function Health() {
 			<section class="card"><h2>Daemon</h2><Rows of={{ ...s, rule_errors: null }} /></section>
 			{s.identity && <section class="card"><h2>Who asks</h2><Rows of={{ ...s.identity }} /></section>}
 			<section class="card"><h2>Upstreams</h2><dl>{s.upstreams.map(u => <div class="fact" key={u.name}>
-				<dt>{safe(u.name)}</dt><dd>{u.sent} asked, {u.failed} failed, last answer {when(u.last_ok)}</dd></div>)}</dl></section>
+				<dt>{safe(u.name)}{u.fallback ? ' (fallback)' : ''}</dt><dd>{u.sent} asked, {u.failed} failed, last answer {when(u.last_ok)}</dd></div>)}</dl></section>
 			{s.sets && <section class="card"><h2>Kernel sets</h2><Rows of={s.sets} /></section>}
 			{s.counters && <section class="card"><h2>Counters</h2><Rows of={s.counters} /></section>}
 			{(['geo', 'history', 'accounting'] as const).map(k => {
