@@ -75,6 +75,20 @@ static int interrupted(const struct run *r)
 
 /* --- the private daemon ----------------------------------------------------------------- */
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void remove_dir(const struct run *r)
+{
+	if (r->dir[0])
+		nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static int make_places(struct run *r)
 {
 	char path[128];
@@ -84,6 +98,7 @@ static int make_places(struct run *r)
 	snprintf(r->scope, sizeof(r->scope), "/scupper-run-%d", (int)r->self);
 	snprintf(path, sizeof(path), "%s/rules", r->dir);
 	snprintf(r->socket, sizeof(r->socket), "%s/control.sock", r->dir);
+	remove_dir(r); /* of a run that was killed and had our number */
 	e = io_mkdirs(path, 0750);
 	if (e < 0) {
 		fprintf(stderr, "scupper: run: cannot make %s: %s\n", path, strerror(-e));
@@ -139,20 +154,6 @@ static void show_log(const struct run *r)
 	daemon_log_path(r, path);
 	if (io_read_file(path, 65536, &text, &len) == 0)
 		fwrite(text, 1, len, stderr);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static void remove_dir(const struct run *r)
-{
-	if (r->dir[0])
-		nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* SIGTERM stays blocked until the supervisor listens for it: it ends in order or not at all */

@@ -191,6 +191,16 @@ def test_interrupted_before_the_command_it_leaves_nothing(lab, sig):
     assert not lab.world.near.tables() and not lab.world.pins()
 
 
+def test_the_folder_of_one_that_was_killed_is_no_hindrance(lab):
+    """Process numbers come again: this one had a run's folder before it, rules and all."""
+    scupper = lab.world.build / "scupper"
+    done = lab.direct.run("sh", "-c", "d=/run/scupper-run-$$/rules; mkdir -p $d && "
+                          "echo 'deny any any' >$d/allow.rules && "
+                          f"exec {scupper} run --allow .shop.test -- "
+                          "curl -4sSm30 http://www.shop.test/")
+    assert done.ok and "hello" in done.out, done
+
+
 def test_killed_it_leaves_no_command_without_a_gate(lab):
     running = lab.direct.start(lab.world.build / "scupper", "run", "--", "sh", "-c",
                                f"setsid {lab.talk} idle & echo started; wait")

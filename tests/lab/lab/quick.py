@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import termios
 
@@ -44,6 +45,7 @@ class Quick:
         os.set_blocking(self.terminal, False)
 
         def own_terminal():
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run on
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         argv = place._argv((tree / "quickstart", *words), None)
