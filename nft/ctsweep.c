@@ -252,28 +252,29 @@ static int take_ours(const struct nlmsghdr *message, void *ctx)
 	return r == -ENOENT ? 0 : r;
 }
 
-int ct_delete_all(const struct instance *instance)
+static int take_all(struct taking *t, ask_message each)
 {
-	struct taking t = { .instance = instance };
-	int r = ask_open(NETLINK_NETFILTER, &t.by);
+	int r = ask_open(NETLINK_NETFILTER, &t->by);
 
 	if (r < 0)
 		return r;
-	r = sweep(0, 0, NO_ZONE, take_ours, &t);
-	ask_close(&t.by);
-	return r < 0 ? r : t.deleted;
+	r = sweep(0, 0, NO_ZONE, each, t);
+	ask_close(&t->by);
+	return r < 0 ? r : t->deleted;
+}
+
+int ct_delete_all(const struct instance *instance)
+{
+	struct taking t = { .instance = instance };
+
+	return take_all(&t, take_ours);
 }
 
 int ct_delete_dns(void)
 {
 	struct taking t = { 0 };
-	int r = ask_open(NETLINK_NETFILTER, &t.by);
 
-	if (r < 0)
-		return r;
-	r = sweep(0, 0, NO_ZONE, take, &t);
-	ask_close(&t.by);
-	return r < 0 ? r : t.deleted;
+	return take_all(&t, take);
 }
 
 struct listing {

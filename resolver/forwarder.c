@@ -95,18 +95,10 @@ static void on_exchange(void *ctx, int r, const uint8_t *msg, size_t len)
 
 static int ask(struct errand *e)
 {
-	uint8_t query[EXCHANGE_QUERY_MAX];
-	const struct wire_query *q = &e->q;
-	uint16_t id;
-	int n;
+	const struct upstream_question q = { .name = e->q.name, .type = e->q.type,
+		.flags = e->q.flags & WIRE_CD, .dnssec_ok = e->q.dnssec_ok };
 
-	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-		return -EIO;
-	n = wire_query_write(q->name, q->type, id, q->dnssec_ok, query, sizeof(query));
-	if (n < 0)
-		return n;
-	query[3] |= q->flags & WIRE_CD;
-	return upstreams_ask(e->owner->to, query, (size_t)n, on_exchange, e, &e->exchange);
+	return upstreams_query(e->owner->to, &q, on_exchange, e, &e->exchange);
 }
 
 static void take(struct forwarder *f, const uint8_t *msg, size_t len,

@@ -300,13 +300,7 @@ static int https_open(struct uv_loop_s *loop, const struct upstream *to,
 		free(t);
 		return r;
 	}
-	r = uv_timer_init(loop, &t->timer);
-	if (r < 0) {
-		curl_slist_free_all(t->heads);
-		secure_done(&t->way);
-		free(t);
-		return r;
-	}
+	uv_timer_init(loop, &t->timer);
 	*out = t;
 	return 0;
 }

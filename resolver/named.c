@@ -193,16 +193,10 @@ static void look(struct transport *t)
 	t->nfound = 0;
 	for (unsigned i = 0; i < LOOKUPS; i++) {
 		struct lookup *l = &t->lookups[i];
-		uint8_t msg[EXCHANGE_QUERY_MAX];
-		uint16_t id = 0;
-		int n;
+		const struct upstream_question q = { .name = t->to.name, .type = types[i] };
 
-		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-			continue;
-		n = wire_query_write(t->to.name, types[i], id, false, msg, sizeof(msg));
 		l->owner = t;
-		if (n > 0 && upstreams_ask(t->boot, msg, (size_t)n, on_found, l,
-				&l->exchange) == 0)
+		if (upstreams_query(t->boot, &q, on_found, l, &l->exchange) == 0)
 			t->looking++;
 	}
 	if (t->looking == 0)
@@ -230,12 +224,7 @@ static int named_open(struct uv_loop_s *loop, const struct upstream *to,
 		free(t);
 		return r;
 	}
-	r = uv_timer_init(loop, &t->timer);
-	if (r < 0) {
-		upstreams_close(t->boot);
-		free(t);
-		return r;
-	}
+	uv_timer_init(loop, &t->timer);
 	*out = t;
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 enum { PAD_BLOCK = 128, PADDED_MAX = EXCHANGE_QUERY_MAX + PAD_BLOCK + 4 };
 
-/* msg, as upstreams_ask() takes it, filled up to a whole block where it has an OPT, with id
+/* msg, as upstream.c sends it, filled up to a whole block where it has an OPT, with id
  * 0 where anonymous is set; returns the length. len is at most EXCHANGE_QUERY_MAX. */
 size_t query_pad(const uint8_t *msg, size_t len, bool anonymous,
 	uint8_t out[static PADDED_MAX]);

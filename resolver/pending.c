@@ -20,7 +20,6 @@
 #include "base/macros.h"
 
 #include <errno.h>
-#include <sys/random.h>
 
 enum {
 	CLASS_IN = 1,
@@ -254,25 +253,17 @@ static int send_validated(struct pending *p)
 
 static int pending_send(struct pending *p)
 {
-	uint8_t query[EXCHANGE_QUERY_MAX];
-	uint16_t id;
-	int len;
+	const struct resolver *r = p->owner;
+	const struct upstream_question q = { .name = asked_name(p), .type = p->key.type,
+		.dnssec_ok = p->key.dnssec_ok,
+		/* AD: tell us (RFC 6840 5.7) */
+		.flags = (p->key.checking_disabled ? WIRE_CD : 0) | (r->trust_ad ? WIRE_AD : 0) };
 
-	if (p->owner->validator && p->key.klass == CLASS_IN && !p->way.upstreams)
+	if (r->validator && p->key.klass == CLASS_IN && !p->way.upstreams)
 		return send_validated(p);
-	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-		return -EIO;
-	len = wire_query_write(asked_name(p), p->key.type, id, p->key.dnssec_ok, query,
-		sizeof(query));
-	if (len < 0)
-		return len;
-	if (p->key.checking_disabled)
-		query[3] |= WIRE_CD;
-	if (p->owner->trust_ad)
-		query[3] |= WIRE_AD; /* tell us: RFC 6840 5.7 */
 	p->owner->stats.upstream_sent++;
-	return upstreams_ask(p->way.upstreams ? p->way.upstreams : p->owner->upstreams, query,
-		(size_t)len, on_upstream, p, &p->exchange);
+	return upstreams_query(p->way.upstreams ? p->way.upstreams : r->upstreams, &q,
+		on_upstream, p, &p->exchange);
 }
 
 static int pending_new(struct resolver *r, const struct cache_key *key,

@@ -446,12 +446,7 @@ static int tls_open(struct uv_loop_s *loop, const struct upstream *to,
 		free(t);
 		return r;
 	}
-	r = uv_timer_init(loop, &t->timer);
-	if (r < 0) {
-		secure_done(&t->way);
-		free(t);
-		return r;
-	}
+	uv_timer_init(loop, &t->timer);
 	*out = t;
 	return 0;
 }

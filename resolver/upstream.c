@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/random.h>
 
 enum {
 	TRIES_MAX = 4,
@@ -407,7 +408,8 @@ void upstreams_set(struct upstreams *u, const struct upstream *list, size_t n)
 	exchanges_reset(u);
 }
 
-int upstreams_ask(struct upstreams *u, const uint8_t *query, size_t len,
+/* copies query, whose one OPT without options, if any, stands last */
+static int upstreams_ask(struct upstreams *u, const uint8_t *query, size_t len,
 	exchange_done done, void *ctx, struct exchange **out)
 {
 	struct exchange *x;
@@ -415,8 +417,6 @@ int upstreams_ask(struct upstreams *u, const uint8_t *query, size_t len,
 
 	if (u->n == 0)
 		return -ENETUNREACH;
-	if (len > EXCHANGE_QUERY_MAX)
-		return -EMSGSIZE;
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
@@ -436,6 +436,22 @@ int upstreams_ask(struct upstreams *u, const uint8_t *query, size_t len,
 	}
 	*out = x;
 	return 0;
+}
+
+int upstreams_query(struct upstreams *u, const struct upstream_question *q,
+	exchange_done done, void *ctx, struct exchange **out)
+{
+	uint8_t query[EXCHANGE_QUERY_MAX];
+	uint16_t id;
+	int n;
+
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		return -EIO;
+	n = wire_query_write(q->name, q->type, id, q->dnssec_ok, query, sizeof(query));
+	if (n < 0)
+		return n;
+	query[3] |= (uint8_t)q->flags;
+	return upstreams_ask(u, query, (size_t)n, done, ctx, out);
 }
 
 size_t upstreams_state(const struct upstreams *u, struct upstream_state *out, size_t max)

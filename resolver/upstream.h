@@ -20,9 +20,15 @@ int upstreams_open(struct uv_loop_s *loop, const struct resolver_conf *conf,
 	struct upstreams **out);
 void upstreams_close(struct upstreams *u); /* done of what is under way is not called */
 void upstreams_set(struct upstreams *u, const struct upstream *list, size_t n);
-/* Copies query, whose one OPT without options, if any, stands last. Never calls done
- * before it returns. -ENETUNREACH: no servers; -ECONNREFUSED etc.: none took it. */
-int upstreams_ask(struct upstreams *u, const uint8_t *query, size_t len,
+/* A question of class IN: its query is written here, with an id of chance, and asked. */
+struct upstream_question {
+	const char *name;
+	uint16_t type, flags; /* WIRE_CD, WIRE_AD */
+	bool dnssec_ok;
+};
+/* Never calls done before it returns. -ENETUNREACH: no servers; -ECONNREFUSED etc.: none took
+ * it; -EIO: no id to be had. */
+int upstreams_query(struct upstreams *u, const struct upstream_question *q,
 	exchange_done done, void *ctx, struct exchange **out);
 size_t upstreams_state(const struct upstreams *u, struct upstream_state *out, size_t max);
 

@@ -145,7 +145,7 @@ static enum ede ede_of(const char *why)
 	static const struct { const char *word; enum ede code; } words[] = {
 		{ "signature expired", EDE_EXPIRED }, { "not yet valid", EDE_NOT_YET },
 		{ "signature before inception", EDE_NOT_YET },
-		{ "no DNSKEY", EDE_NO_KEY }, { "DNSKEY", EDE_NO_KEY },
+		{ "DNSKEY", EDE_NO_KEY },
 		{ "no signatures", EDE_NO_RRSIG }, { "missing signature", EDE_NO_RRSIG },
 	};
 

@@ -260,12 +260,10 @@ static bool has_control(const char *s)
 bool api_body(struct request *rq, const char *const *names, const char **values, size_t n,
 	json_t **body)
 {
-	json_error_t err;
 	char detail[120];
 	json_t *o;
 
-	o = rq->body ? json_loadb(rq->body, rq->body_len, JSON_REJECT_DUPLICATES, &err)
-		     : NULL;
+	o = request_json(rq);
 	if (!json_is_object(o) || json_object_size(o) != n)
 		goto bad;
 	for (size_t i = 0; i < n; i++) {

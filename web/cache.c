@@ -37,8 +37,7 @@ static bool read_wish(const json_t *o, struct link_cache_flush *f)
 void api_cache_flush(struct api *a, struct request *rq)
 {
 	struct link_cache_flush f = { .uid = rq->peer->uid };
-	json_t *o = rq->body ? json_loadb(rq->body, rq->body_len, JSON_REJECT_DUPLICATES, NULL)
-			     : NULL;
+	json_t *o = request_json(rq);
 	bool good = read_wish(o, &f);
 	struct job *j;
 

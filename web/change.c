@@ -232,8 +232,7 @@ void api_rule_remove(struct api *a, struct request *rq)
 /* {text} or {enabled} */
 static bool read_change(struct request *rq, struct job *j)
 {
-	json_t *o = rq->body ? json_loadb(rq->body, rq->body_len, JSON_REJECT_DUPLICATES, NULL)
-			     : NULL;
+	json_t *o = request_json(rq);
 	json_t *text = json_object_get(o, "text"), *enabled = json_object_get(o, "enabled");
 	bool good = json_object_size(o) == 1 &&
 		(json_is_string(text) || json_is_boolean(enabled));

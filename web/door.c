@@ -256,8 +256,7 @@ static bool make_secret(char out[static SESSION_TEXT])
  * lets them do what they may do anyway. */
 static bool read_whose(const struct api *a, struct request *rq, struct session_for *whose)
 {
-	json_t *body = rq->body ? json_loadb(rq->body, rq->body_len, JSON_REJECT_DUPLICATES, NULL)
-				: NULL;
+	json_t *body = request_json(rq);
 	json_t *uid = json_object_get(body, "uid"), *role = json_object_get(body, "role");
 	json_int_t v = uid ? json_integer_value(uid) : rq->peer->uid;
 	bool good = json_is_object(body) && (!uid || json_is_integer(uid)) && v >= 0 &&

@@ -388,6 +388,11 @@ static void answer_json(struct request *rq, unsigned status, json_t *body, const
 	answer_with(rq, status, res, type);
 }
 
+json_t *request_json(const struct request *rq)
+{
+	return rq->body ? json_loadb(rq->body, rq->body_len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+}
+
 void request_answer(struct request *rq, unsigned status, json_t *body)
 {
 	answer_json(rq, status, body, "application/json");

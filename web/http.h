@@ -75,6 +75,8 @@ unsigned http_connections(const struct http *h); /* h may be NULL */
 void http_close(struct http *h);
 
 /* body: taken; NULL with no memory becomes a 503 */
+/* the body, which is to be JSON: the caller's to json_decref; NULL: none, or it is not */
+json_t *request_json(const struct request *rq);
 void request_answer(struct request *rq, unsigned status, json_t *body);
 void request_text(struct request *rq, unsigned status, const char *type,
 	const char *text); /* text is a literal, or NULL for an empty body */
